@@ -1,0 +1,1 @@
+"""Benchmark definitions (YAML) and the performance benchmarks of vidsuite itself."""

@@ -1,0 +1,1 @@
+"""vidsuite: a plugin-based benchmark suite for video-analysis papers."""

