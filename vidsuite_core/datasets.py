@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from vidsuite_core.errors import DataNotReady, VidsuiteError
+from vidsuite_core.ids import digest
+
+__all__ = ["Dataset", "Progress", "digest", "silent"]
 
 Progress = Callable[[str, int, int], None]
 """Called as progress(what, done, total)."""
@@ -69,8 +70,3 @@ class Dataset(ABC):
         """The classes in label order; fixed by the type unless a subclass reads them from its data."""
         return self.classes
 
-
-def digest(value: Any) -> str:
-    """sha256 (hex) of `value` as canonical JSON: sorted keys, no spaces, no NaN."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()

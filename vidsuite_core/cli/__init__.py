@@ -1,1 +1,95 @@
+"""The command line. A sub-command's module is imported when it is called; `--help` imports nothing heavy."""
 
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from vidsuite_core.errors import VidsuiteError
+
+COMMANDS = {
+    "bench": ("vidsuite_core.cli.bench:bench", "Run a benchmark's cells and show the table."),
+    "list": ("vidsuite_core.cli.catalogue:list_", "List plugins, tasks, datasets, models or benchmarks."),
+    "show": ("vidsuite_core.cli.catalogue:show", "Show what is known of a name."),
+    "report": ("vidsuite_core.cli.results:report", "Show the tables of run folders."),
+    "verify": ("vidsuite_core.cli.results:verify", "Recompute scores from predictions and check hashes."),
+    "data": ("vidsuite_core.cli.data:data", "List, prepare, import and verify datasets."),
+    "weights": ("vidsuite_core.cli.weights:weights", "List, get and verify initial weights."),
+    "doctor": ("vidsuite_core.cli.doctor:doctor", "Check this installation and machine."),
+}
+
+
+class _Lazy(click.Group):
+    """A group that imports a command only to run it, and takes further ones from plugins."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*COMMANDS, *self._of_plugins()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS:
+            module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+            command: click.Command = getattr(import_module(module), attribute)
+            return command
+        builder = self._of_plugins().get(cmd_name)
+        if builder is None:
+            return None
+        from vidsuite_core.specs import resolve
+
+        brought: click.Command = resolve(builder[0])
+        return brought
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(name, text) for name, (_, text) in {**COMMANDS, **self._of_plugins()}.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def _of_plugins(self) -> dict[str, tuple[str, str]]:
+        from vidsuite_core.suite import load
+
+        return {
+            row.spec.name: (row.spec.builder, row.spec.summary)
+            for row in load().commands.values()
+            if row.spec.name not in COMMANDS
+        }
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(package_name="vidsuite")
+def cli(debug: bool) -> None:
+    """Benchmarks of video-analysis papers: run them, compare methods, keep every prediction."""
+
+
+def main() -> None:
+    """The console script: one line an error, exit code 0 (fine), 1 (something failed) or 2 (wrong use)."""
+    debug = "--debug" in sys.argv
+    try:
+        code = cli(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        _fail("stopped", 1)
+    except KeyboardInterrupt:
+        _fail("stopped; what had finished is kept, and the same command goes on", 1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except VidsuiteError as error:
+        if debug:
+            raise
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        if debug:
+            raise
+        _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 1)
+
+
+def _fail(text: str, code: int) -> Any:
+    click.echo(f"error: {text}", err=True)
+    sys.exit(code)

@@ -1,1 +1,1 @@
-
+"""Tasks: what is asked of a model, and the scores computed from stored predictions."""

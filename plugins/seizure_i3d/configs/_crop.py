@@ -1,0 +1,11 @@
+# Section 3.3.1: Mask R-CNN on the first frame, bed and person merged, 20 % more on each side.
+# Boxes that a recording brings along are used in place of detected ones (source="detector" to detect always).
+# A second detector: crop.detector.config=yolox/yolox_nano_8xb8-300e_coco crop.detector.weights=FILE
+crop = dict(
+    source='auto',
+    labels=('bed', 'person'),
+    expand=0.2,
+    min_score=0.7,
+    detector=dict(
+        config='mask_rcnn/mask-rcnn_r101_fpn_2x_coco',
+        weights='weights://mask_rcnn_r101_fpn_coco'))

@@ -1,0 +1,219 @@
+"""What the seizure plugin's datasets share: recordings of subjects, cut into two-second samples."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vidsuite_core.datasets import Dataset, Progress, digest, silent
+from vidsuite_core.errors import UsageError, VidsuiteError
+from vidsuite_core.paths import atomic_write
+from vidsuite_core.samples import Box, ClipSample
+
+TABLE = "recordings.json"
+FORMAT = 1
+CLIP, SHORTEST = 60, 10
+"""Frames of a sample, and of the shortest left-over that is kept (paper, section 3.3.3)."""
+
+
+def slice_samples(frames: int, clip: int = CLIP, shortest: int = SHORTEST) -> list[tuple[int, int]]:
+    """Cut a recording of `frames` frames into samples [start, stop) of `clip` frames.
+
+    What is left over at the end is kept where it has at least `shortest` frames and dropped otherwise
+    (paper, section 3.3.3: 2 s at 30 frames/s; "less than 60 frames, but more than 9 frames were still included").
+
+    Raises:
+        UsageError: not 1 <= shortest <= clip, or a negative number of frames.
+    """
+    if not 1 <= shortest <= clip or frames < 0:
+        raise UsageError(f"cannot cut {frames} frames into samples of {clip} with {shortest} or more left over")
+    whole, left = divmod(frames, clip)
+    samples = [(i * clip, (i + 1) * clip) for i in range(whole)]
+    if left >= shortest:
+        samples.append((whole * clip, frames))
+    return samples
+
+
+def sample_count_bounds(frames: int, recordings: int, clip: int = CLIP, shortest: int = SHORTEST) -> tuple[int, int]:
+    """The fewest and the most samples that `recordings` recordings with `frames` frames in all can give.
+
+    A recording of f frames gives between (f - (shortest - 1)) / clip samples (a left-over just too short) and
+    (f + (clip - shortest)) / clip (one just long enough).
+    """
+    fewest = -(-(frames - recordings * (shortest - 1)) // clip)
+    return max(fewest, 0), (frames + recordings * (clip - shortest)) // clip
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Sort key that puts `frame2` before `frame10`."""
+    parts = re.split(r"(\d+)", name)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """One row of `recordings.json`.
+
+    Attributes:
+        name: unique within the dataset.
+        subject: the person recorded; no split divides a subject.
+        label: name of the class.
+        video: a video file or a folder of frames: absolute, or relative to the table's folder.
+        images: file names of the frames in order, where `video` is a folder.
+        start, stop: frames [start, stop) of the video that belong to the recording.
+        fps: frames per second.
+        sha256: content hash of the whole video.
+        content: the same for [start, stop); what caches are keyed by.
+        boxes: known regions ("bed", "person") on the first frame, in pixels.
+        value_range: the pixel values that become black and white, or None.
+    """
+
+    name: str
+    subject: str
+    label: str
+    video: str
+    images: tuple[str, ...] = ()
+    start: int = 0
+    stop: int
+    fps: float
+    sha256: str
+    content: str
+    boxes: Mapping[str, Box] = field(default_factory=dict)
+    value_range: tuple[float, float] | None = None
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Recording:
+        """The recording that `asdict` and JSON made `row` of."""
+        values = dict(row)
+        values["images"] = tuple(values["images"])
+        values["boxes"] = {name: tuple(box) for name, box in values["boxes"].items()}
+        values["value_range"] = tuple(values["value_range"]) if values["value_range"] else None
+        return cls(**values)
+
+    def source(self, folder: Path) -> Path | tuple[Path, ...]:
+        """What `open_video` takes, for a table that lies in `folder`."""
+        video = folder / self.video
+        return tuple(video / image for image in self.images) if self.images else video
+
+
+class RecordingsDataset(Dataset):
+    """Recordings listed in a table `recordings.json`, cut into samples of `clip` frames.
+
+    A subclass writes the table with `write_table` once everything that it names is in place.
+    """
+
+    def __init__(self, root: Path, *, clip: int = CLIP, shortest: int = SHORTEST, **options: Any) -> None:
+        super().__init__(root, clip=clip, shortest=shortest, **options)
+        slice_samples(0, clip, shortest)
+        self.clip, self.shortest = clip, shortest
+
+    @property
+    def folder(self) -> Path:
+        """Where the table lies."""
+        return self.root
+
+    def is_ready(self) -> bool:
+        """Whether the table is there; it is written last."""
+        return (self.folder / TABLE).is_file()
+
+    def write_table(self, folder: Path, classes: Sequence[str], recordings: Sequence[Recording]) -> None:
+        """Write the table into `folder`, the recordings in natural order of their names."""
+        ordered = sorted(recordings, key=lambda recording: natural_key(recording.name))
+        table = {"format": FORMAT, "classes": list(classes), "recordings": [asdict(row) for row in ordered]}
+        atomic_write(folder / TABLE, json.dumps(table, ensure_ascii=False, indent=1, allow_nan=False).encode())
+        self.__dict__.pop("_table", None)
+
+    @cached_property
+    def _table(self) -> tuple[tuple[str, ...], tuple[Recording, ...]]:
+        super().prepare()  # raises DataNotReady with the remedy where nothing is there
+        path = self.folder / TABLE
+        try:
+            table = json.loads(path.read_bytes())
+            if table["format"] != FORMAT:
+                raise VidsuiteError(f"{path} has format {table['format']}, this version reads {FORMAT}; make it again")
+            recordings = tuple(Recording.from_json(row) for row in table["recordings"])
+            return tuple(table["classes"]), recordings
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise VidsuiteError(f"{path} is damaged ({error!r}); delete it and make it again") from error
+
+    def recordings(self) -> tuple[Recording, ...]:
+        """All recordings in a stable order."""
+        return self._table[1]
+
+    def class_names(self) -> tuple[str, ...]:
+        """The classes in label order."""
+        return self.classes or self._table[0]
+
+    def identity(self, recording: Recording) -> str:
+        """What stands for a recording's content in the fingerprint."""
+        return recording.content
+
+    def samples(self) -> list[ClipSample]:
+        """All samples, recording by recording in natural order of the names."""
+        labels = {name: index for index, name in enumerate(self.class_names())}
+        return [
+            ClipSample(
+                id=f"{recording.name}/{start:06d}",
+                subject=recording.subject,
+                recording=recording.name,
+                label=labels[recording.label],
+                video=recording.source(self.folder),
+                start=recording.start + start,
+                stop=recording.start + stop,
+                fps=recording.fps,
+                content=recording.content,
+                boxes=recording.boxes,
+                value_range=recording.value_range,
+            )
+            for recording in self.recordings()
+            for start, stop in slice_samples(recording.stop - recording.start, self.clip, self.shortest)
+        ]
+
+    def fingerprint(self) -> str:
+        """sha256 of classes, clip rule and rows; paths, frame rates and times have no part in it."""
+        rows = [
+            {
+                "recording": recording.name,
+                "subject": recording.subject,
+                "class": recording.label,
+                "frames": recording.stop - recording.start,
+                "content": self.identity(recording),
+                "boxes": {name: list(box) for name, box in recording.boxes.items()},
+                "values": list(recording.value_range) if recording.value_range else None,
+            }
+            for recording in self.recordings()
+        ]
+        rule = [self.clip, self.shortest]
+        return digest({"format": FORMAT, "classes": list(self.class_names()), "clip": rule, "recordings": rows})
+
+    def verify(self, progress: Progress = silent) -> list[str]:
+        """Compare every video with the hash in the table; one line for each that is missing or has changed."""
+        faults = super().verify(progress)
+        if faults:
+            return faults
+        seen: dict[tuple[str, tuple[str, ...]], str | None] = {}
+        for done, recording in enumerate(self.recordings(), 1):
+            key = (recording.video, recording.images)
+            if key not in seen:
+                seen[key] = self._fault(recording)
+            if fault := seen[key]:
+                faults.append(f"{recording.name}: {fault}")
+            progress("verify recordings", done, len(self.recordings()))
+        return faults
+
+    def _fault(self, recording: Recording) -> str | None:
+        from vidsuite_core.video import content_hash
+
+        source = recording.source(self.folder)
+        missing = [path for path in (source if isinstance(source, tuple) else (source,)) if not path.is_file()]
+        if missing:
+            more = f" and {len(missing) - 1} more files" if len(missing) > 1 else ""
+            return f"{missing[0]}{more} is missing; put it back or make the dataset again"
+        if content_hash(source) != recording.sha256:
+            return f"{self.folder / recording.video} has changed since it was recorded; put the original back"
+        return None

@@ -1,0 +1,223 @@
+"""The embedded dataset: rendered infrared recordings of patients in bed, with the proportions of the paper's Table 2.
+
+20 frontal (FLE) and 15 temporal (TLE) patients in 35, 85 seizures to 41, mean lengths of 30.4 s to 76.0 s. Only motion
+tells the classes apart (`motion` says how and how well); `body` and `scene` render it. No patient was recorded for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsuite_core.datasets import Progress, digest, silent
+from vidsuite_core.errors import UsageError, VidsuiteError
+from vidsuite_core.paths import atomic_folder
+from vidsuite_core.samples import Box
+from vidsuite_plugins.seizure_i3d.data import CLIP, SHORTEST, Recording, RecordingsDataset
+from vidsuite_plugins.seizure_i3d.motion import Difficulty, draw_pose_track, draw_staff_track, draw_temperament
+from vidsuite_plugins.seizure_i3d.plan import CLASSES, RANDOM_PATIENT, RANDOM_RECORDING, Options, Planned, plan
+
+GENERATOR = 1
+"""Part of the fingerprint: raise it with every change of `plan`, `motion`, `body` or `scene` that changes a pixel."""
+
+CRF = 18
+"""H.264 quality: visually lossless, so that what the codec drops of moving parts tells nothing."""
+
+RESTS = (
+    ((-0.22, -0.42, 0.02), (0.22, -0.42, 0.02)),
+    ((-0.08, -0.25, 0.16), (0.06, -0.25, 0.16)),
+    ((-0.25, -0.10, 0.05), (0.10, -0.20, 0.16)),
+    ((-0.30, 0.20, 0.00), (0.25, -0.40, 0.02)),
+)
+"""Where the left and right hand rest, in metres from between the shoulders: across, headwards, up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendered:
+    """A recording's frames (H, W) uint8, to be iterated once, and the boxes on the first of them."""
+
+    frames: Iterator[NDArray[np.uint8]]
+    boxes: dict[str, Box]
+
+
+def render_recording(options: Options, planned: Planned) -> Rendered:
+    """Render one recording; the same options and recording give the same frames in any process."""
+    from vidsuite_plugins.seizure_i3d import body, scene
+
+    patient = options.random(RANDOM_PATIENT, planned.patient)
+    look = body.draw_look(patient)
+    temperament = draw_temperament(patient, planned.label, planned.atypical, options.difficulty)
+    rng = options.random(RANDOM_RECORDING, planned.index)
+    rest = np.array(RESTS[int(rng.integers(len(RESTS)))]) + rng.normal(0, 0.03, (2, 3))
+    if rng.random() < 0.5:
+        rest = rest[::-1] * np.array([-1.0, 1.0, 1.0])
+    coverage = float(rng.uniform(0.15, 1.1))
+    track = draw_pose_track(rng, temperament, planned.frames, options.fps, options.difficulty)
+    lying = body.patient_capsules(track, look, rest)
+    visitor = body.staff_capsules(draw_staff_track(rng, planned.frames, options.fps, options.difficulty), rng)
+    room = scene.render_room(look, *options.size)
+    blanket, sensor = scene.Blanket(look, rng, coverage), scene.Sensor(rng, room.camera)
+    return Rendered(
+        frames=scene.render(room, lying, visitor, blanket, sensor),
+        boxes=scene.first_frame_boxes(lying, look, room.camera),
+    )
+
+
+def write_recording(options: Options, planned: Planned, folder: Path) -> Recording:
+    """Render one recording into an H.264 file in `folder`."""
+    from vidsuite_core.video import content_hash, write_video
+
+    rendered = render_recording(options, planned)
+    path = folder / f"{planned.name}.mp4"
+    write_video(path, rendered.frames, options.fps, codec="h264", crf=CRF)
+    sha256 = content_hash(path)
+    return Recording(
+        name=planned.name,
+        subject=f"p{planned.patient + 1:02d}",
+        label=CLASSES[planned.label],
+        video=path.name,
+        stop=planned.frames,
+        fps=float(options.fps),
+        sha256=sha256,
+        content=sha256,
+        boxes=rendered.boxes,
+    )
+
+
+class Synthetic(RecordingsDataset):
+    """Rendered recordings of frontal and temporal seizures; see `plan.Options` for the options.
+
+    `difficulty` overrides fields of `motion.Difficulty`; `workers` processes render (2 at most by default) and have no
+    influence on the result. Each set of options is kept in a folder of its own below `root`.
+
+    The fingerprint counts the generator's version, the options and the plan, not the files' bytes: those vary with
+    the FFmpeg at hand (and pixels, by one grey level here and there, with the processor). The recordings' `content`,
+    which keys caches, is the hash of the files.
+    """
+
+    classes = CLASSES
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        seconds: float = 320.0,
+        seizures: int = 49,
+        patients: int = 35,
+        size: Sequence[int] = (256, 212),
+        seed: int = 0,
+        fps: int = 30,
+        clip: int = CLIP,
+        shortest: int = SHORTEST,
+        difficulty: Mapping[str, float] | None = None,
+        workers: int | None = None,
+    ) -> None:
+        try:
+            harder = Difficulty(**(difficulty or {}))
+            width, height = size
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"options of the synthetic recordings: {error}") from error
+        self.recipe = Options(
+            seconds=float(seconds),
+            seizures=seizures,
+            patients=patients,
+            size=(width, height),
+            seed=seed,
+            fps=fps,
+            clip=clip,
+            shortest=shortest,
+            difficulty=harder,
+        )
+        super().__init__(root, **asdict(self.recipe))
+        self.workers = workers or min(2, os.cpu_count() or 1)
+
+    @property
+    def folder(self) -> Path:
+        """Where this generator keeps recordings with these options."""
+        return self.root / digest({"generator": GENERATOR, **asdict(self.recipe)})[:12]
+
+    def identity(self, recording: Recording) -> str:
+        """The recipe that the recording was rendered by."""
+        return digest({"generator": GENERATOR, "recording": recording.name, **asdict(self.recipe)})
+
+    def prepare(self, progress: Progress = silent) -> None:
+        """Render what is missing (about 3 ms a frame and processor at 256 x 212)."""
+        if self.is_ready():
+            return
+        planned = plan(self.recipe)
+        with atomic_folder(self.folder) as folder:
+            rows = []
+            for row in self._render(planned, folder):
+                rows.append(row)
+                progress("render recordings", len(rows), len(planned))
+            self.write_table(folder, CLASSES, rows)
+
+    def _render(self, planned: list[Planned], folder: Path) -> Iterator[Recording]:
+        if self.workers == 1 or len(planned) == 1:
+            for recording in planned:
+                yield write_recording(self.recipe, recording, folder)
+        else:
+            yield from _render_in_processes(self.recipe, planned, folder, min(self.workers, len(planned)))
+
+
+def _render_in_processes(options: Options, planned: list[Planned], folder: Path, workers: int) -> Iterator[Recording]:
+    """Share the recordings among processes of their own.
+
+    Not multiprocessing: its workers would import the user's main module again, which a script must guard against.
+    """
+    longest_first = sorted(planned, key=lambda recording: -recording.frames)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    running = []
+    try:
+        for worker in range(workers):
+            job = {"options": asdict(options), "folder": str(folder.resolve())}
+            job["planned"] = [asdict(recording) for recording in longest_first[worker::workers]]
+            process = subprocess.Popen(
+                [sys.executable, "-m", __name__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment,
+                text=True,
+                encoding="utf-8",
+            )
+            running.append(process)
+            assert process.stdin is not None
+            with process.stdin as pipe:
+                json.dump(job, pipe)
+        for process in running:
+            assert process.stdout is not None
+            for line in process.stdout:
+                yield Recording.from_json(json.loads(line))
+        if failed := [process for process in running if process.wait() != 0]:
+            raise VidsuiteError(
+                f"a process that renders recordings ended with code {failed[0].returncode}; its own message is above"
+            )
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def work() -> None:
+    """Render the job that comes in on the standard input; one line of JSON a finished recording goes out."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    job = json.load(sys.stdin)
+    options, folder = Options.from_json(job["options"]), Path(job["folder"])
+    for planned in job["planned"]:
+        recording = write_recording(options, Planned(**planned), folder)
+        print(json.dumps(asdict(recording)), flush=True)
+
+
+if __name__ == "__main__":
+    work()

@@ -1,0 +1,45 @@
+"""What the core brings through its own hooks: the four generic tasks and the local executor."""
+
+from vidsuite_core.hookspecs import hookimpl
+from vidsuite_core.specs import ExecutorSpec, TaskSpec
+
+vidsuite_api = 1
+
+
+@hookimpl
+def vidsuite_tasks() -> list[TaskSpec]:
+    """The four generic tasks."""
+    return [
+        TaskSpec(
+            name="clip_classification",
+            summary="one class for a clip; first score: macro F1",
+            builder="vidsuite_core.tasks.clip_classification:ClipClassification",
+        ),
+        TaskSpec(
+            name="early_prediction",
+            summary="one class, predicted again at each moment; first score: area under the accuracy curve",
+            builder="vidsuite_core.tasks.early_prediction:EarlyPrediction",
+        ),
+        TaskSpec(
+            name="action_detection",
+            summary="boxes and classes in a key frame; first score: frame-mAP at IoU 0.5",
+            builder="vidsuite_core.tasks.action_detection:ActionDetection",
+        ),
+        TaskSpec(
+            name="video_segmentation",
+            summary="a label for each pixel of a frame; first score: mIoU",
+            builder="vidsuite_core.tasks.video_segmentation:VideoSegmentation",
+        ),
+    ]
+
+
+@hookimpl
+def vidsuite_executors() -> list[ExecutorSpec]:
+    """The executor that uses this machine's devices."""
+    return [
+        ExecutorSpec(
+            name="local",
+            summary="this machine's devices, one warm worker process each",
+            builder="vidsuite_core.runner.local:LocalExecutor",
+        )
+    ]

@@ -1,0 +1,82 @@
+"""`vidsuite bench`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vidsuite_core.suite import load
+
+
+@click.command()
+@click.option("--plugin", metavar="NAME", help="Run this plugin's benchmarks, and load no other plugin.")
+@click.option("--benchmark", metavar="NAME", help="Run this benchmark.")
+@click.option("--dataset", metavar="NAME", help="Dataset to use; by default the benchmark's own.")
+@click.option("--model", metavar="GLOB", help="Models to run, as 'i3d*'; by default the preset's.")
+@click.option("--preset", default="quick", show_default=True, metavar="NAME", help="How much of the protocol to run.")
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1), help="Number of seeds: 0, 1, ...")
+@click.option("--devices", default="auto", show_default=True, help="auto, cpu, or GPUs: cuda:0,cuda:1 or UUIDs.")
+@click.option("--executor", default="local", show_default=True, metavar="NAME", help="Where cells run.")
+@click.option("--out", default="runs", show_default=True, type=click.Path(path_type=Path), help="Run folder.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the dataset; by default below the cache.")
+@click.option("--weights", multiple=True, metavar="[NAME=]FILE", help="Initial weights from a file of yours.")
+@click.option("--timeout", type=click.FloatRange(1), metavar="SECONDS", help="Longest time a cell may take.")
+@click.option("--fresh", is_flag=True, help="Run cells even where finished ones could be reused.")
+@click.option("--dry-run", is_flag=True, help="Show the cells and run none.")
+@click.option("--offline", is_flag=True, help="Never touch the network.")
+@click.option("--cfg-options", "cfg_options", multiple=True, metavar="K=V", help="Override config fields; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
+def bench(plugin: str | None, offline: bool, as_json: bool, dry_run: bool, **options: Any) -> int:
+    """Run a benchmark's cells and show the table.
+
+    Finished cells are reused, so the same command goes on where it was stopped. Exit code 1 says that a cell failed.
+    """
+    if offline:
+        os.environ["VIDSUITE_OFFLINE"] = "1"
+    from rich.console import Console
+
+    from vidsuite_core.cli.progress import watcher_for
+    from vidsuite_core.runner.bench import BenchOptions
+    from vidsuite_core.runner.bench import bench as run
+
+    start = time.monotonic()
+    suite = load(plugin)
+    if plugin is None or options["dataset"] or options["model"]:
+        suite = load()
+    console = Console(stderr=as_json)
+    for fault in suite.faults:
+        click.echo(f"plugin {fault.plugin} is left out: {fault.reason}", err=True)
+    with watcher_for(console) as watcher:
+        results = run(suite, BenchOptions(plugin=plugin, dry_run=dry_run, **options), watcher)
+    if dry_run:
+        for cell in results.cells:
+            click.echo(f"{cell.cell_id}  {cell.title}")
+        return 0
+    _show(console, suite, results, as_json)
+    failed = [outcome for outcome in results.outcomes.values() if not outcome.ok]
+    console.print(f"\n{len(results.outcomes) - len(failed)} of {len(results.cells)} cells have scores "
+                  f"({sum(o.reused for o in results.outcomes.values())} reused), {time.monotonic() - start:.0f} s; "
+                  f"results in {options['out']}/", highlight=False)  # fmt: skip
+    return 0 if results.ok else 1
+
+
+def _show(console: Any, suite: Any, results: Any, as_json: bool) -> None:
+    from vidsuite_core.summary import measured_rows, reported_rows
+    from vidsuite_core.tables import export, show
+    from vidsuite_core.tasks.base import titles
+
+    attempts = [outcome.attempt for outcome in results.outcomes.values() if outcome.attempt is not None]
+    rows = measured_rows(suite, attempts)
+    benchmarks = list(dict.fromkeys(cell.benchmark for cell in results.cells))
+    for benchmark in benchmarks:
+        own = [row for row in rows if row.benchmark == benchmark] + reported_rows(suite, benchmark)
+        if not as_json:
+            show(console, own, titles(suite, suite.benchmarks[benchmark].spec.task))
+    if as_json:
+        everything = rows + [row for benchmark in benchmarks for row in reported_rows(suite, benchmark)]
+        sys.stdout.write(export(everything, "json", None) + "\n")

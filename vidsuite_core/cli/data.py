@@ -1,0 +1,152 @@
+"""`vidsuite data`: datasets, their preparation and the caches."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vidsuite_core.suite import DatasetHandle, Suite, load
+
+_ROOT = click.option("--root", type=click.Path(path_type=Path), help="Folder of the data; by default below the cache.")
+_PRESET = click.option("--preset", default="quick", show_default=True, help="Whose size of the dataset is meant.")
+
+
+@click.group()
+def data() -> None:
+    """List, prepare, import and verify datasets; see and clear the caches."""
+
+
+@data.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(as_json: bool) -> int:
+    """List datasets: what they are, their licence, and whether they are ready."""
+    suite = load()
+    rows = []
+    for handle in suite.datasets.values():
+        opened = _open(suite, handle, None, "quick")
+        rows.append(
+            {"name": handle.key, "summary": handle.spec.summary, "licence": handle.spec.licence,
+             "synthetic": handle.spec.synthetic, "root": str(opened.root), "ready": opened.is_ready()}
+        )  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return 0
+    for row in rows:
+        kind = "synthetic" if row["synthetic"] else row["licence"]
+        click.echo(f"{row['name']}  ({kind}; {'ready' if row['ready'] else 'not here yet'})\n  {row['summary']}")
+    return 0
+
+
+@data.command()
+@click.argument("name")
+@_ROOT
+@_PRESET
+def prepare(name: str, root: Path | None, preset: str) -> int:
+    """Generate or download a dataset; does nothing where all is there."""
+    from rich.console import Console
+
+    from vidsuite_core.cli.progress import watcher_for
+
+    suite = load()
+    dataset = _open(suite, suite.datasets[name], root, preset)
+    with watcher_for(Console()) as watcher:
+        dataset.prepare(watcher.preparing)
+    click.echo(f"{name}: {len(dataset.samples())} samples in {dataset.root}")
+    return 0
+
+
+@data.command("import")
+@click.argument("name")
+@click.argument("source", type=click.Path(path_type=Path, exists=True))
+@_ROOT
+@_PRESET
+def import_(name: str, source: Path, root: Path | None, preset: str) -> int:
+    """Take your copy of a dataset; NAME may be a plugin, whose importable dataset is then meant.
+
+    For seizure_i3d the source is a manifest of recordings (CSV); every bad row is reported at once.
+    """
+    from rich.console import Console
+
+    from vidsuite_core.cli.progress import watcher_for
+
+    suite = load()
+    handle = suite.datasets[f"{name}/recordings" if f"{name}/recordings" in set(suite.datasets) else name]
+    dataset = _open(suite, handle, root, preset)
+    with watcher_for(Console()) as watcher:
+        line = dataset.import_from(source, watcher.preparing)
+    click.echo(f"{handle.key}: {line}")
+    return 0
+
+
+@data.command()
+@click.argument("name")
+@_ROOT
+@_PRESET
+def verify(name: str, root: Path | None, preset: str) -> int:
+    """Check a dataset's files against what was recorded when it was prepared."""
+    suite = load()
+    faults = _open(suite, suite.datasets[name], root, preset).verify()
+    for line in faults or ["well"]:
+        click.echo(f"{name}: {line}")
+    return 1 if faults else 0
+
+
+@data.command()
+@click.argument("name")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="PNG or HTML file to write.")
+@click.option("--source", default="auto", show_default=True, type=click.Choice(("auto", "given", "detector")),
+              help="Boxes that recordings bring along, or detected ones.")
+@click.option("--detector", metavar="CONFIG", default="mask_rcnn/mask-rcnn_r101_fpn_2x_coco", show_default=True,
+              help="Config file, or name of one of mmdet's.")
+@click.option("--weights", type=click.Path(path_type=Path, exists=True), help="The detector's weights.")
+@_ROOT
+@_PRESET
+def crops(
+    name: str, out: Path, source: str, detector: str, weights: Path | None, root: Path | None, preset: str
+) -> int:
+    """Draw a contact sheet of every recording's crop, with the success rate, for checking by eye."""
+    from rich.console import Console
+
+    from vidsuite_core.cli.progress import watcher_for
+    from vidsuite_core.engine.sheet import crop_sheet
+
+    suite = load()
+    dataset = _open(suite, suite.datasets[name], root, preset)
+    options = {"source": source, "detector": {"config": detector, "weights": weights and str(weights)}}
+    with watcher_for(Console()) as watcher:
+        line = crop_sheet(dataset, out, options, watcher.preparing)
+    click.echo(line)
+    return 0
+
+
+@data.command()
+@click.option("--clear", is_flag=True, help="Remove all cached frames and features.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def cache(clear: bool, as_json: bool) -> int:
+    """Show the size of the caches of frames and features, or clear them."""
+    from vidsuite_core.cache import feature_cache, frame_cache
+
+    rows = {}
+    for name, one in (("frames", frame_cache()), ("features", feature_cache())):
+        entries, size = one.clear() if clear else one.size()
+        rows[name] = {"entries": entries, "bytes": size}
+    if as_json:
+        click.echo(json.dumps({"cleared": clear, **rows}))
+        return 0
+    for name, row in rows.items():
+        click.echo(f"{name}: {row['entries']} entries, {row['bytes'] / 2**20:.1f} MiB{' removed' if clear else ''}")
+    return 0
+
+
+def _open(suite: Suite, handle: DatasetHandle, root: Path | None, preset: str) -> Any:
+    """The dataset as its plugin's benchmarks open it under a preset."""
+    from vidsuite_core.benchmark import dataset_options
+
+    for benchmark in suite.benchmarks.of_plugin(handle.plugin):
+        options = dataset_options(benchmark.definition(), handle.spec.name, preset)
+        if options:
+            return handle.open(root, **options)
+    return handle.open(root)

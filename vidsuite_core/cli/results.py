@@ -1,0 +1,91 @@
+"""`vidsuite report` and `vidsuite verify`: from run folders to tables, and the check behind them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.suite import load
+
+_RUNS = click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
+
+
+@click.command()
+@_RUNS
+@click.option(
+    "--format", "form", default="table", show_default=True,
+    type=click.Choice(("table", "markdown", "csv", "latex", "json", "parquet")),
+)  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), help="Write to a file.")
+def report(runs: tuple[Path, ...], form: str, out: Path | None) -> int:
+    """Show the tables of run folders (by default 'runs'), computed from stored predictions.
+
+    Exit code 1 says that a row is incomplete or that something in a folder could not be read.
+    """
+    from vidsuite_core.runner.store import Attempt, Store
+    from vidsuite_core.summary import measured_rows, reported_rows
+    from vidsuite_core.tables import export, show
+    from vidsuite_core.tasks.base import titles
+
+    suite = load()
+    entries = [entry for run in runs or (Path("runs"),) for entry in Store(run).everything()]
+    known = [e for e in entries if isinstance(e, Attempt) and e.record.cell.task in suite.tasks.keys_and_names()]
+    bad = [f"{e.path}: {e.reason}" for e in entries if not isinstance(e, Attempt)]
+    bad += [f"{e.path}: its task {e.record.cell.task!r} is not installed" for e in entries if isinstance(e, Attempt) and e not in known]
+    rows = measured_rows(suite, known)
+    installed = [b for b in dict.fromkeys(row.benchmark for row in rows) if b in set(suite.benchmarks)]
+    rows += [row for benchmark in installed for row in reported_rows(suite, benchmark)]
+    if form == "table":
+        from rich.console import Console
+
+        console = Console(file=out.open("w", encoding="utf-8") if out else None)
+        for task in dict.fromkeys(row.task for row in rows):
+            show(console, [row for row in rows if row.task == task], titles(suite, task))
+    else:
+        text = export(rows, form, out)
+        if out and form != "parquet":
+            out.write_text(text, encoding="utf-8")
+        else:
+            click.echo(text)
+    for line in bad:
+        click.echo(f"left out: {line}", err=True)
+    if not rows:
+        raise VidsuiteError("there is no result to show; 'vidsuite bench' makes some")
+    incomplete = any(row.done < row.expected for row in rows if row.status == "measured")
+    return 1 if bad or incomplete else 0
+
+
+@click.command()
+@_RUNS
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify(runs: tuple[Path, ...], as_json: bool) -> int:
+    """Recompute every score from stored predictions, compare, and check all hashes.
+
+    Exit code 1 says that something does not agree.
+    """
+    from vidsuite_core.runner.store import Attempt, Store
+    from vidsuite_core.summary import recomputed
+
+    suite = load()
+    checked, faults = 0, []
+    for run in runs or (Path("runs"),):
+        for entry in Store(run).everything():
+            if not isinstance(entry, Attempt):
+                faults.append({"path": str(entry.path), "fault": entry.reason})
+                continue
+            checked += 1
+            try:
+                found = recomputed(suite, entry)[2] if entry.record.status == "ok" else entry.faulty_files()
+            except VidsuiteError as error:
+                found = [str(error)]
+            faults += [{"path": str(entry.path), "fault": fault} for fault in found]
+    if as_json:
+        click.echo(json.dumps({"checked": checked, "faults": faults}, indent=1))
+    else:
+        for fault in faults:
+            click.echo(f"{fault['path']}: {fault['fault']}")
+        click.echo(f"{checked} attempts checked, {len(faults)} faults")
+    return 1 if faults else 0

@@ -1,0 +1,48 @@
+"""Building a model's network from its config, outside any cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidsuite_core.errors import VidsuiteError
+
+if TYPE_CHECKING:
+    import torch
+
+    from vidsuite_core.specs import ModelSpec
+
+
+def build_network(spec: ModelSpec, weights: Path | str | None = None, **options: Any) -> torch.nn.Module:
+    """The config's `model` with `options` over it: random weights unless a file is given, loaded strictly.
+
+    Raises:
+        VidsuiteError: the model has no config, or the file does not fit it exactly.
+    """
+    from mmengine.registry import MODELS
+
+    from vidsuite_core import openmmlab
+    from vidsuite_core.engine.config import cell_config, named_weights, runtime_config
+    from vidsuite_core.weights import load
+
+    if spec.config is None:
+        raise VidsuiteError(f"model {spec.name} has neither a config nor a network to build")
+    openmmlab.prepare()
+    classes = options.pop("num_classes", 2)
+    config = cell_config(spec.config, "", [], {f"model.{key}": value for key, value in options.items()}, "fp32")
+    import_modules(config)
+    built = runtime_config(config, dict.fromkeys(named_weights(config)), classes, [1.0] * classes)
+    network: torch.nn.Module = MODELS.build(built.model)
+    if weights is not None:
+        try:
+            network.load_state_dict(load(Path(weights)), strict=True)
+        except RuntimeError as error:
+            raise VidsuiteError(f"{weights} does not fit {spec.name}: {' '.join(str(error).split())[:300]}") from error
+    return network
+
+
+def import_modules(config: Any) -> None:
+    """Import what a config's `custom_imports` names, which registers the types that it uses."""
+    from mmengine.utils import import_modules_from_strings
+
+    import_modules_from_strings(**config.get("custom_imports", {"imports": []}))

@@ -1,0 +1,218 @@
+"""Running one cell: data, training by mmengine's Runner, predictions, scores."""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS
+from mmengine.runner import Runner, set_random_seed
+
+from vidsuite_core import environment, openmmlab
+from vidsuite_core.engine import clips, cost  # noqa: F401 (clips registers the readers that configs name)
+from vidsuite_core.engine.build import import_modules
+from vidsuite_core.engine.config import runtime_config
+from vidsuite_core.engine.metric import TaskScores
+from vidsuite_core.engine.runner import build_runner, checkpoint, fit_once, predict, variant
+from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.protocols import inner_split, make_folds
+from vidsuite_core.runner.order import Order
+from vidsuite_core.runner.store import CONFIG, PREDICTIONS, WORK, write_predictions
+from vidsuite_core.specs import resolve
+from vidsuite_core.tasks.base import Task
+
+Report = Callable[[str, int, int], None]
+
+
+@dataclass
+class _Course:
+    """What accumulates while a cell runs."""
+
+    report: Report
+    phases: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        self.report(name, 0, 0)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.phases[name] = self.phases.get(name, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The samples of a cell: training, choice of the epoch, and scoring."""
+
+    train: Sequence[Any]
+    choose: Sequence[Any]
+    test: Sequence[Any]
+
+
+def run_cell(order: Order, report: Report) -> dict[str, Any]:
+    """Run a cell; returns the fields of its `Record` that only its run can tell, `status` among them.
+
+    Never raises for what goes wrong inside the cell: that becomes the status and its reason, and the
+    traceback goes to the log.
+    """
+    course = _Course(report)
+    try:
+        outcome = _run(order, course)
+    except Exception as error:
+        traceback.print_exc()
+        outcome = {"status": _status(error), "reason": _reason(error)}
+    return {
+        **outcome,
+        "phases": course.phases,
+        "warnings": course.warnings,
+        "hardware": environment.hardware(),
+        "software": environment.software(),
+    }
+
+
+def _run(order: Order, course: _Course) -> dict[str, Any]:
+    key, folder = order.score_key, Path(order.folder)
+    with course.phase("prepare"):
+        openmmlab.prepare()
+        set_random_seed(key["seed"])
+        dataset = resolve(order.dataset)(Path(order.root), **order.options)
+        if dataset.fingerprint() != key["dataset"]:
+            raise VidsuiteError(f"the data below {order.root} changed since the run was planned; run again")
+        task = resolve(order.task)(dataset.class_names())
+        parts = _divide(dataset.samples(), key)
+        config = runtime_config(
+            key["config"], order.weights, len(task.classes), _balanced(parts.train, len(task.classes))
+        )
+        Config(dict(key["config"])).dump(folder / CONFIG)
+        import_modules(config)
+        sets = _datasets(config, parts, order.device, course.report)
+    with course.phase("load"):
+        metric, chooser = TaskScores(task, parts.test), TaskScores(task, parts.choose)
+        runner = build_runner(config, sets, metric, chooser, folder / WORK, key["seed"], course.report, order.device)
+    resumed = checkpoint(folder / WORK) is not None
+    if resumed:
+        course.warnings.append("resumed from a checkpoint of an interrupted attempt: not the exact course of one run")
+    arrays, chosen = _train_and_predict(runner, config, sets, metric, course)
+    with course.phase("score"):
+        write_predictions(folder / PREDICTIONS, arrays)
+        result = scored(task, arrays)
+        result["details"]["chosen_epoch"] = chosen
+        result["details"] |= _crops(sets["test"])
+    if order.cost:
+        with course.phase("cost"):
+            result["efficiency"] = cost.measure(runner.model, sets["test"], order.device, _path(sets["test"], config))
+    return {"status": "ok", "classes": list(task.classes), **result}
+
+
+def _divide(samples: Sequence[Any], key: Mapping[str, Any]) -> _Parts:
+    protocol = {name: value for name, value in key["protocol"].items() if name != "version"}
+    fold = next(fold for fold in make_folds(protocol, samples) if fold.name == key["fold"])
+    selection = key["config"]["selection"]
+    choose = fold.test
+    if selection == "inner":
+        fold, choose = inner_split(fold, samples, key["seed"])
+    by_id = {sample.id: sample for sample in samples}
+    return _Parts(*([by_id[i] for i in ids] for ids in (fold.train, choose, fold.test)))
+
+
+def _datasets(config: Config, parts: _Parts, device: str, report: Report) -> dict[str, Any]:
+    """The torch datasets `train`, `choose` and `test`; features are computed here, once for all three."""
+    names = ("train", "choose", "test")
+    loaders = (config.train_dataloader, config.val_dataloader, config.get("test_dataloader") or config.val_dataloader)
+    built: dict[str, Any] = {}
+    extractor = None
+    for name, loader in zip(names, loaders, strict=True):
+        options = dict(loader.dataset)
+        if extractor is not None and options.get("extractor") == loaders[0].dataset.get("extractor"):
+            options["extractor"] = extractor
+        built[name] = DATASETS.build({**options, "samples": getattr(parts, name)})
+        extractor = getattr(built[name], "extractor", None) if extractor is None else extractor
+    for dataset in built.values():
+        if hasattr(dataset, "prepare"):
+            dataset.prepare(device, report)
+    return built
+
+
+def _train_and_predict(
+    runner: Runner, config: Config, sets: Mapping[str, Any], metric: TaskScores, course: _Course
+) -> tuple[dict[str, Any], int | None]:
+    """Arrays of the chosen epoch, with those of the last one as the variant `last`, and the chosen epoch's number."""
+    with course.phase("train"):
+        if config.get("train_cfg"):
+            runner.train()
+        else:
+            fit_once(runner.model, sets["train"])
+    with course.phase("predict"):
+        last = predict(runner, metric)
+        best = checkpoint(Path(runner.work_dir), "best_*.pth")
+        if best is None:
+            return last, None
+        loaded = runner.load_checkpoint(str(best), map_location="cpu", strict=True)
+        arrays = predict(runner, metric)
+    return arrays | variant(last, metric, "last"), int(loaded["meta"]["epoch"])
+
+
+def scored(task: Task, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """`scores`, `variants` and `details` of a record, computed from stored predictions alone."""
+    from vidsuite_core.tasks.base import select_variant, variants
+
+    main = select_variant(arrays)
+    return {
+        "scores": _score_rows(task, main),
+        "variants": {name: _score_rows(task, select_variant(arrays, name)) for name in variants(arrays)},
+        "details": task.details(main),
+    }
+
+
+def _score_rows(task: Task, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    rows = {}
+    for name, value in task.score(arrays).items():
+        info, finite = task.info(name), math.isfinite(value)
+        rows[name] = {
+            "value": value if finite else None,
+            "unit": info.unit,
+            "direction": info.direction,
+            "n": len(arrays["sample_id"]),
+            "reason": "" if finite else "not defined for these samples (one class only, or none that counts)",
+        }
+    return rows
+
+
+def _balanced(samples: Sequence[Any], classes: int) -> list[float]:
+    """n / (K n_k), scikit-learn's "balanced"; 1 for tasks whose samples have no single label."""
+    labels = [sample.label for sample in samples if hasattr(sample, "label")]
+    return [len(labels) / (classes * max(1, labels.count(k))) if labels else 1.0 for k in range(classes)]
+
+
+def _crops(dataset: Any) -> dict[str, Any]:
+    """Status of each scored recording's crop, where the pipeline crops."""
+    reader = next((t for t in dataset.pipeline.transforms if getattr(t, "cropper", None)), None)
+    if reader is None:
+        return {}
+    return {"crops": {s.recording: reader.cropper.crop(s).to_json() for s in dataset.samples}}
+
+
+def _path(dataset: Any, config: Config) -> str:
+    extractor = getattr(dataset, "extractor", None)
+    return str(getattr(extractor, "path", config.get("precision", "fp32")))
+
+
+def _status(error: Exception) -> str:
+    text = str(error)
+    memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "can't allocate memory" in text
+    return "out_of_memory" if memory else "failed"
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split()) or "no message"
+    return text if isinstance(error, VidsuiteError) else f"{type(error).__name__}: {text[:500]}"

@@ -1,0 +1,127 @@
+"""A cell's config: the merge of the model's, the preset's and the dataset's, and of `--cfg-options`.
+
+Besides mmengine's own fields (model, train_dataloader, optim_wrapper, train_cfg, ...) a config may hold
+    presets: {name: {...}}   merged over the rest for that preset
+    selection                "best_on_test" (as many papers do), "inner" or "last": which epoch is scored
+and the marks
+    "config://NAME"          the config's own top-level field NAME, so that one override reaches all its uses
+    "weights://NAME"         the file of named initial weights, or None where random ones stand in
+    num_classes="dataset"    the dataset's number of classes
+    class_weights="balanced" inverse class frequencies of the training samples
+    precision="auto"         "bf16" where the device computes in it, otherwise "fp32"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidsuite_core.errors import UsageError, VidsuiteError
+from vidsuite_core.ids import plain
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+WEIGHTS, FIELD = "weights://", "config://"
+SELECTIONS = ("best_on_test", "inner", "last")
+
+
+def cell_config(
+    model: Path,
+    preset: str,
+    layers: Sequence[Mapping[str, Any]],
+    options: Mapping[str, Any],
+    precision: str,
+) -> dict[str, Any]:
+    """The resolved config, in JSON's own types.
+
+    Args:
+        model: the model's config file.
+        preset: its part of the config's `presets` is merged first.
+        layers: further mappings, merged in order (the preset's, then the dataset's).
+        options: dotted keys and values, as `--cfg-options` takes them; merged last.
+        precision: what "auto" stands for on the device.
+    """
+    config = _load(model)
+    own = config.pop("presets", {})
+    for layer in (own.get(preset, {}), *layers):
+        config.merge_from_dict(dict(layer))
+    try:
+        config.merge_from_dict(dict(options))
+    except (KeyError, TypeError, IndexError) as error:
+        raise UsageError(f"--cfg-options do not fit {model.name}: {error}") from error
+    resolved: dict[str, Any] = plain(config.to_dict())
+    resolved = replace(resolved, lambda key, value: precision if (key, value) == ("precision", "auto") else value)
+    if resolved.setdefault("selection", "last") not in SELECTIONS:
+        raise UsageError(f"selection {resolved['selection']!r} is none of {', '.join(SELECTIONS)}")
+    return resolved
+
+
+def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """`key=value` texts as OpenMMLab's DictAction reads them (numbers, booleans, lists, tuples, text)."""
+    from argparse import ArgumentParser
+
+    from mmengine.config import DictAction
+
+    wrong = [pair for pair in pairs if "=" not in pair]
+    if wrong:
+        raise UsageError(f"--cfg-options takes key=value, not {wrong[0]!r}")
+    parser = ArgumentParser()
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
+    parsed = parser.parse_args(["--cfg-options", *pairs]).cfg_options if pairs else {}
+    return dict(parsed)
+
+
+def replace(value: Any, change: Callable[[str, Any], Any], key: str = "") -> Any:
+    """A copy of nested JSON with `change(key, leaf)` for each leaf."""
+    if isinstance(value, Mapping):
+        return {name: replace(item, change, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [replace(item, change, key) for item in value]
+    return change(key, value)
+
+
+def named_weights(config: Mapping[str, Any]) -> set[str]:
+    """The names behind the config's "weights://" marks."""
+    names: set[str] = set()
+
+    def note(_: str, value: Any) -> Any:
+        if isinstance(value, str) and value.startswith(WEIGHTS):
+            names.add(value.removeprefix(WEIGHTS))
+        return value
+
+    replace(config, note)
+    return names
+
+
+def runtime_config(
+    config: Mapping[str, Any],
+    weights: Mapping[str, str | None],
+    classes: int,
+    class_weights: Sequence[float],
+) -> Config:
+    """The config that is built: marks replaced by what they stand for in this cell."""
+    from mmengine.config import Config
+
+    def change(key: str, value: Any) -> Any:
+        if isinstance(value, str) and value.startswith(FIELD):
+            return replace(config[value.removeprefix(FIELD)], change)
+        if isinstance(value, str) and value.startswith(WEIGHTS):
+            return weights[value.removeprefix(WEIGHTS)]
+        if (key, value) == ("num_classes", "dataset"):
+            return classes
+        if (key, value) == ("class_weights", "balanced"):
+            return list(class_weights)
+        return value
+
+    return Config(replace(config, change))
+
+
+def _load(path: Path) -> Config:
+    from mmengine.config import Config
+
+    try:
+        return Config.fromfile(path, import_custom_modules=False)
+    except Exception as error:  # a config is a program; whatever it raises is its author's
+        raise VidsuiteError(f"config {path} cannot be read: {type(error).__name__}: {error}") from error

@@ -1,0 +1,83 @@
+"""What a prediction costs, measured in one way for every model.
+
+The path measured starts at one decoded sample in memory and ends at its prediction on the host: pixel scaling,
+feature extraction, network, and the transfers between. Decoding is left out: it depends on the disk.
+One call warms up, then `CALLS` calls are timed one by one at batch 1; throughput is that of samples one
+after another. FLOPs are 2 x multiply-adds as counted by torch's flop counter, so operators that it does not know
+(element-wise work, recurrences written step by step are counted by their matrix products) add nothing.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from vidsuite_core.engine.data import FeatureDataset
+
+CALLS = 5
+
+
+def measure(model: Any, dataset: Any, device: str, path: str) -> dict[str, Any]:
+    """The fields of `vidsuite_core.results.Efficiency` for the dataset's longest sample."""
+    lengths = [getattr(sample, "__len__", lambda: 1)() for sample in dataset.samples]
+    index = lengths.index(max(lengths))
+    networks = [model]
+    call: Callable[[], Any]
+    if isinstance(dataset, FeatureDataset):
+        networks.append(dataset.extractor)
+        clip = dataset.clip(index)
+        dataset.extractor.to(device)
+
+        def call() -> Any:
+            return _predict(model, dataset.pack(index, dataset.extractor.extract([clip])[0]))
+    else:
+        item = dataset[index]
+
+        def call() -> Any:
+            return _predict(model, item)
+
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+    call()
+    latencies = [_timed(call, device) for _ in range(CALLS)]
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return {
+        "parameters": sum(p.numel() for network in networks for p in network.parameters()),
+        "flops": float(counter.get_total_flops()) or None,
+        "latency_p50": statistics.median(latencies),
+        "latency_p95": sorted(latencies)[-1] if len(latencies) < 20 else statistics.quantiles(latencies, n=20)[-1],
+        "latencies": latencies,
+        "throughput": len(latencies) / sum(latencies),
+        "peak_memory": torch.cuda.max_memory_allocated() if device != "cpu" else _peak_resident(),
+        "sample": f"{lengths[index]} frames",
+        "path": path,
+    }
+
+
+def _predict(model: Any, item: Mapping[str, Any]) -> Any:
+    with torch.no_grad():
+        model.eval()
+        return model.test_step({"inputs": [item["inputs"]], "data_samples": [item["data_samples"]]})
+
+
+def _timed(call: Callable[[], Any], device: str) -> float:
+    if device != "cpu":
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    call()
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def _peak_resident() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

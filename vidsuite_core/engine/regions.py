@@ -1,0 +1,100 @@
+"""The crop of each recording: found once on its first frame, remembered, and reported."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vidsuite_core.cache import cache_key, feature_cache
+from vidsuite_core.crop import CropResult, CropRule, Detection, choose_crop, given, whole_frame
+from vidsuite_core.errors import UsageError
+from vidsuite_core.video import probe
+
+if TYPE_CHECKING:
+    from vidsuite_core.detect import Detector
+    from vidsuite_core.samples import ClipSample
+
+SOURCES = ("auto", "given", "detector")
+
+
+class Cropper:
+    """Crops recordings to the regions of some labels.
+
+    Args:
+        source: "given" uses the boxes that the samples bring, "detector" those detected on the first frame,
+            "auto" the given ones where a recording has one of each label, else the detector.
+        labels: regions to merge; a recording that lacks one keeps its whole frame.
+        expand: how much the merged box grows on each side, as a fraction of its width and height.
+        min_score: least confidence of a detection.
+        detector: `config` (a file, or the name of one of mmdet's) and `weights`. Without weights nothing can be
+            detected, so that whole frames are kept and recorded as such.
+    """
+
+    def __init__(
+        self,
+        source: str = "auto",
+        labels: Sequence[str] = ("bed", "person"),
+        expand: float = 0.2,
+        min_score: float = 0.7,
+        detector: dict[str, Any] | None = None,
+    ) -> None:
+        if source not in SOURCES:
+            raise UsageError(f"crop source {source!r} is none of {', '.join(SOURCES)}")
+        self.source = source
+        self.rule = CropRule(labels=tuple(labels), expand=expand, min_score=min_score)
+        self._options = detector
+        self._detector: Detector | None = None
+        self._known: dict[str, CropResult] = {}
+
+    def crop(self, sample: ClipSample) -> CropResult:
+        """The crop of the sample's recording, in pixels of its frames."""
+        if sample.content not in self._known:
+            self._known[sample.content] = self._find(sample)
+        return self._known[sample.content]
+
+    def _find(self, sample: ClipSample) -> CropResult:
+        info = probe(sample.video)
+        size = info.width, info.height
+        if self.source != "detector" and (self.source == "given" or set(self.rule.labels) <= set(sample.boxes)):
+            return choose_crop(given(sample.boxes), *size, self.rule, "given")
+        if not self._options or not self._options.get("weights"):
+            return whole_frame(*size, "no detector weights, so nobody looked", "none")
+        return choose_crop(self._detect(sample), *size, self.rule, "detector")
+
+    def _detect(self, sample: ClipSample) -> list[Detection]:
+        key = cache_key(content=sample.content, detector=self._identity, kind="detections", version=1)
+        return _unpack(feature_cache().get_or_compute(key, lambda: _pack(self._run(sample))))
+
+    def _run(self, sample: ClipSample) -> list[Detection]:
+        from vidsuite_core.detect import Detector
+        from vidsuite_core.engine.clips import first_frame
+
+        assert self._options is not None
+        if self._detector is None:
+            self._detector = Detector(**self._options)
+        wanted = set(self.rule.labels)
+        return [found for found in self._detector.detect(first_frame(sample)) if found.label in wanted]
+
+    @cached_property
+    def _identity(self) -> list[str]:
+        assert self._options is not None
+        weights = Path(self._options["weights"])
+        return [str(self._options["config"]), hashlib.sha256(weights.read_bytes()).hexdigest(), *self.rule.labels]
+
+
+def _pack(found: Sequence[Detection]) -> dict[str, np.ndarray]:
+    return {
+        "label": np.array([one.label for one in found], dtype="U64"),
+        "score": np.array([one.score for one in found], dtype=np.float64),
+        "box": np.array([one.box for one in found], dtype=np.float64).reshape(-1, 4),
+    }
+
+
+def _unpack(stored: dict[str, np.ndarray]) -> list[Detection]:
+    rows = zip(stored["label"], stored["score"], stored["box"], strict=True)
+    return [Detection(str(label), float(score), tuple(box.tolist())) for label, score, box in rows]

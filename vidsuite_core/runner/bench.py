@@ -1,0 +1,345 @@
+"""What `vidsuite bench` does: choose, prepare, plan, run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from vidsuite_core import environment
+from vidsuite_core.benchmark import dataset_options, preset_of
+from vidsuite_core.errors import DataNotReady, UsageError, WeightsUnavailable
+from vidsuite_core.runner.devices import Slot, parse_devices
+from vidsuite_core.runner.executor import Event
+from vidsuite_core.runner.order import Order
+from vidsuite_core.runner.plan import Cell, plan_cells
+from vidsuite_core.runner.schedule import Outcome, Planned, Schedule
+from vidsuite_core.runner.store import Store
+from vidsuite_core.specs import resolve
+
+if TYPE_CHECKING:
+    from vidsuite_core.datasets import Dataset
+    from vidsuite_core.suite import BenchmarkHandle, DatasetHandle, ModelHandle, Suite
+
+QUICK = "quick"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions:
+    """What to run and how; see `vidsuite bench --help`."""
+
+    plugin: str | None = None
+    benchmark: str | None = None
+    dataset: str | None = None
+    model: str | None = None
+    preset: str = QUICK
+    seeds: int = 1
+    devices: str = "auto"
+    executor: str = "local"
+    out: Path = Path("runs")
+    data: Path | None = None
+    fresh: bool = False
+    dry_run: bool = False
+    timeout: float | None = None
+    weights: Sequence[str] = ()
+    cfg_options: Sequence[str] = ()
+
+
+class Watcher(Protocol):
+    """What is told of a run's progress; the terminal shows it."""
+
+    def say(self, line: str) -> None:
+        """A line for the user."""
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """A step before any cell runs: data or weights."""
+
+    def planned(self, cells: Sequence[Cell]) -> None:
+        """The cells of this run."""
+
+    def event(self, event: Event) -> None:
+        """Progress of a cell."""
+
+    def finished(self, outcome: Outcome) -> None:
+        """A cell has ended, or was reused."""
+
+
+class Silent:
+    """A watcher that shows nothing."""
+
+    def say(self, line: str) -> None:
+        """See `Watcher`."""
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """See `Watcher`."""
+
+    def planned(self, cells: Sequence[Cell]) -> None:
+        """See `Watcher`."""
+
+    def event(self, event: Event) -> None:
+        """See `Watcher`."""
+
+    def finished(self, outcome: Outcome) -> None:
+        """See `Watcher`."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a run came to: its cells, in the plan's order, and what came of each."""
+
+    cells: Sequence[Cell]
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every cell has scores."""
+        return all(cell.cell_id in self.outcomes and self.outcomes[cell.cell_id].ok for cell in self.cells)
+
+
+def bench(suite: Suite, options: BenchOptions, watcher: Watcher | None = None) -> Results:
+    """Run the cells that `options` ask for; finished ones are reused, failed ones tried again.
+
+    Raises:
+        UsageError: the options name something that is not there.
+        VidsuiteError: data or weights cannot be had.
+        KeyboardInterrupt: after the cells under way were kept as interrupted.
+    """
+    watcher = watcher or Silent()
+    slots = parse_devices(options.devices)
+    if len({slot.kind for slot in slots}) > 1:
+        raise UsageError(f"--devices {options.devices} mixes device classes, whose speeds do not compare; run them apart")
+    planned = [
+        entry
+        for benchmark in _benchmarks(suite, options)
+        for entry in _Planner(suite, benchmark, options, slots[0], watcher).plan()
+    ]
+    cells = [entry.cell for entry in planned]
+    watcher.planned(cells)
+    if options.dry_run:
+        return Results(cells)
+    hook = suite.manager.hook
+
+    def finished(outcome: Outcome) -> None:
+        watcher.finished(outcome)
+        if outcome.attempt is not None and not outcome.reused:
+            hook.vidsuite_cell_finished(cell=outcome.cell, result=outcome.attempt)
+
+    def started(cell: Cell) -> None:
+        hook.vidsuite_cell_started(cell=cell)
+
+    schedule = Schedule(Store(options.out), planned, started, finished, watcher.say, options.fresh)
+    executor = resolve(suite.executors[options.executor].spec.builder)(slots, watcher.event)
+    executor.run(schedule)
+    return Results(cells, {outcome.cell.cell_id: outcome for outcome in schedule.outcomes})
+
+
+def _benchmarks(suite: Suite, options: BenchOptions) -> list[BenchmarkHandle]:
+    if options.benchmark:
+        return [suite.benchmarks[options.benchmark]]
+    if not options.plugin:
+        raise UsageError("say what to run: --plugin NAME or --benchmark NAME ('vidsuite list benchmarks' names them)")
+    found = suite.benchmarks.of_plugin(options.plugin)
+    if not found:
+        faults = [fault.reason for fault in suite.faults if fault.plugin == options.plugin]
+        raise UsageError(f"plugin {options.plugin!r} has no benchmark{': ' + faults[0] if faults else ''}")
+    return found
+
+
+class _Planner:
+    """Plans one benchmark: prepares its datasets and weights, and resolves its configs."""
+
+    def __init__(
+        self, suite: Suite, benchmark: BenchmarkHandle, options: BenchOptions, slot: Slot, watcher: Watcher
+    ) -> None:
+        self.suite, self.benchmark, self.options, self.slot, self.watcher = suite, benchmark, options, slot, watcher
+        self.definition = benchmark.definition()
+        self.preset = preset_of(self.definition, options.preset)
+        self._weights = _WeightsFinder(suite, options, watcher)
+
+    def plan(self) -> list[Planned]:
+        """The benchmark's cells with their orders; models in turn, so that folds of one stay together."""
+        models = self._models()
+        return [entry for dataset in self._datasets() for entry in self._plan_dataset(dataset, models)]
+
+    def _datasets(self) -> list[DatasetHandle]:
+        listed: Mapping[str, Any] = self.definition["datasets"]
+        if self.options.dataset is None:
+            names = [name for name, entry in listed.items() if (entry or {}).get("default")]
+        else:
+            names = [self.options.dataset]
+        own = self.benchmark.plugin
+        handles = [self.suite.datasets[f"{own}/{name}" if name in listed else name] for name in names]
+        for handle in handles:
+            self._same_task(handle.key, handle.spec.task)
+        return handles
+
+    def _models(self) -> list[ModelHandle]:
+        listed = [self._listed_model(name) for name in self.preset.get("models") or self.definition["models"]]
+        glob = self.options.model
+        if glob is None:
+            return listed
+        every = [self._listed_model(name) for name in self.definition["models"]]
+        others = [m for m in self.suite.models.values() if m.spec.task == self.benchmark.spec.task and m.spec.config]
+        for candidates in (listed, every, others):
+            chosen = [m for m in candidates if fnmatchcase(m.spec.name, glob) or fnmatchcase(m.key, glob)]
+            if chosen:
+                return chosen
+        named = self.suite.models[glob]  # names what comes close
+        self._same_task(named.key, named.spec.task)
+        raise UsageError(f"model {named.key} has no training recipe to run")
+
+    def _listed_model(self, name: str) -> ModelHandle:
+        return self.suite.models[name if "/" in name else f"{self.benchmark.plugin}/{name}"]
+
+    def _same_task(self, key: str, task: str) -> None:
+        if task != self.benchmark.spec.task:
+            raise UsageError(f"{key} is for task {task}; benchmark {self.benchmark.key} is {self.benchmark.spec.task}")
+
+    def _plan_dataset(self, handle: DatasetHandle, models: Sequence[ModelHandle]) -> list[Planned]:
+        entry = self.definition["datasets"].get(handle.spec.name) or {}
+        options = dataset_options(self.definition, handle.spec.name, self.options.preset)
+        root = self.options.data or handle.home(options)
+        dataset = handle.prepare(root, self.watcher.preparing, **options)
+        samples = dataset.samples()
+        if not samples:
+            raise DataNotReady(f"dataset {handle.key} has no samples; {dataset.how_to_get()}")
+        planned = []
+        for model in models:
+            config = self._config(model, entry)
+            found = self._weights.find(model, config)
+            cells = plan_cells(
+                benchmark=self.benchmark.key,
+                task=(self.benchmark.spec.task, self._task_version()),
+                dataset=handle.key,
+                samples=samples,
+                fingerprint=dataset.fingerprint(),
+                protocol=entry.get("protocol") or self.definition["protocol"],
+                model=model.key,
+                config=config,
+                weights=found.hashes,
+                seeds=range(self.options.seeds),
+                preset=self.options.preset,
+                device_kind=self.slot.kind,
+            )
+            code, modules = self._code(handle, model)
+            timeout = self.options.timeout or self.preset.get("timeout")
+            warnings = [*found.warnings, *self._notes(handle)]
+            planned += [
+                Planned(cell, partial(self._order, cell, handle, dataset, found.files, modules, place == 0), code, timeout, warnings)
+                for place, cell in enumerate(cells)
+            ]
+        return planned
+
+    def _notes(self, handle: DatasetHandle) -> list[str]:
+        return [f"{handle.key} is a synthetic dataset"] if handle.spec.synthetic else []
+
+    def _config(self, model: ModelHandle, dataset: Mapping[str, Any]) -> dict[str, Any]:
+        from vidsuite_core.engine.config import cell_config, parse_options
+
+        if model.spec.config is None:
+            raise UsageError(f"model {model.key} has no training recipe to run")
+        layers = [self.preset.get("cfg") or {}, dataset.get("cfg") or {}]
+        options = parse_options(self.options.cfg_options)
+        return cell_config(model.spec.config, self.options.preset, layers, options, self.slot.precision)
+
+    def _task_version(self) -> int:
+        return int(resolve(self.suite.tasks[self.benchmark.spec.task].spec.builder).version)
+
+    def _code(self, dataset: DatasetHandle, model: ModelHandle) -> tuple[dict[str, Any], dict[str, str]]:
+        names = {self.benchmark.plugin, dataset.plugin, model.plugin}
+        plugins = [plugin for plugin in self.suite.manager.plugins if plugin.name in names]
+        code = {plugin.name: environment.code(plugin.module, plugin.distribution) for plugin in plugins}
+        return {"core": environment.code("vidsuite_core"), **code}, {p.name: p.module for p in plugins}
+
+    def _order(
+        self,
+        cell: Cell,
+        handle: DatasetHandle,
+        dataset: Dataset,
+        weights: Mapping[str, str | None],
+        modules: Mapping[str, str],
+        cost: bool,
+        folder: Path,
+    ) -> Order:
+        return Order(
+            score_key=cell.score_key,
+            task=self.suite.tasks[cell.task].spec.builder,
+            dataset=handle.spec.builder,
+            root=str(dataset.root),
+            options=dataset.options,
+            weights=weights,
+            plugins=modules,
+            device="cuda" if self.slot.on_gpu else "cpu",
+            folder=str(folder),
+            cost=cost,
+        )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A model's initial weights: files and hashes by name ("random" where none), and what to warn of."""
+
+    files: dict[str, str | None] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+class _WeightsFinder:
+    """Finds initial weights: given by the user, kept, or fetched once."""
+
+    def __init__(self, suite: Suite, options: BenchOptions, watcher: Watcher) -> None:
+        self.suite, self.options, self.watcher = suite, options, watcher
+        self.given = dict(_given(text) for text in options.weights)
+
+    def find(self, model: ModelHandle, config: Mapping[str, Any]) -> _Found:
+        """The weights that a config names."""
+        from vidsuite_core.engine.config import named_weights
+
+        found = _Found()
+        names = named_weights(config)
+        if "" in self.given and len(names) != 1:
+            raise UsageError(f"--weights FILE fits no single name of {model.key}; say --weights NAME=FILE ({sorted(names)})")
+        for name in sorted(names):
+            path, sha256 = self._one(name)
+            found.files[name] = str(path) if path else None
+            found.hashes[name] = sha256
+            if path is None:
+                found.warnings.append(f"random weights were used in place of {name}")
+        return found
+
+    def _one(self, name: str) -> tuple[Path | None, str]:
+        from vidsuite_core import weights
+
+        given = self.given.get(name) or self.given.get("")
+        if given is not None:
+            return given, weights.content_sha256(weights.load(given))
+        spec = self.suite.weights[name].spec
+        try:
+            path = weights.locate(spec) or self._fetch(spec)
+        except WeightsUnavailable as error:
+            if self.options.preset != QUICK:
+                raise
+            self.watcher.say(f"{error} — going on with random weights, which every number shown will say")
+            return None, "random"
+        return path, weights.recorded_content(path)
+
+    def _fetch(self, spec: Any) -> Path:
+        from vidsuite_core import weights
+
+        def progress(done: int, total: int | None) -> None:
+            self.watcher.preparing(f"fetching weights {spec.name}", done, total or 0)
+
+        path = weights.fetch(spec, progress)
+        self.watcher.say(f"fetched weights {spec.name} ({spec.trained_on}; {spec.licence}) to {path}")
+        return path
+
+
+def _given(text: str) -> tuple[str, Path]:
+    name, separator, file = text.rpartition("=")
+    path = Path(file)
+    if not path.is_file():
+        raise UsageError(f"--weights {text}: there is no file {path}")
+    return (name if separator else ""), path

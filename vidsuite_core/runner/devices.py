@@ -1,0 +1,123 @@
+"""Device slots: which devices there are, and what a worker sees of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidsuite_core.environment import cpu_model
+from vidsuite_core.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place where one cell runs at a time.
+
+    Attributes:
+        device: "cpu", "cuda:0" or a GPU's or MIG instance's UUID, as the user names it.
+        kind: the device class, within which speed is compared ("cpu: AMD EPYC", "cuda: NVIDIA H200").
+        visible: value of CUDA_VISIBLE_DEVICES for the slot's worker.
+        precision: what `precision="auto"` stands for: "bf16" where the device computes in it natively, else "fp32".
+    """
+
+    device: str
+    kind: str
+    visible: str
+    precision: str
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether cells run on a GPU here."""
+        return self.device != "cpu"
+
+
+def parse_devices(text: str) -> list[Slot]:
+    """The slots that `--devices` asks for: "auto", "cpu", or a comma-separated list of GPUs.
+
+    A GPU is "cuda:N" (N counts within a CUDA_VISIBLE_DEVICES that is set), or a UUID ("GPU-…", "MIG-…").
+
+    Raises:
+        UsageError: a device is named twice, is unknown, or is not there.
+    """
+    if text == "cpu":
+        return [cpu_slot()]
+    present = _visible_gpus()
+    if text == "auto":
+        return present or [cpu_slot()]
+    names = [name.strip() for name in text.split(",")]
+    if len(set(names)) != len(names):
+        raise UsageError(f"--devices {text} names a device twice")
+    return [_find(name, present) for name in names]
+
+
+def cpu_slot() -> Slot:
+    """The one slot of a machine's processor."""
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text() if cpuinfo.exists() else ""
+    native = "avx512_bf16" in flags or "amx_bf16" in flags
+    return Slot("cpu", f"cpu: {cpu_model()}", "", "bf16" if native else "fp32")
+
+
+def _find(name: str, present: list[Slot]) -> Slot:
+    if name == "cpu":
+        return cpu_slot()
+    index = name.removeprefix("cuda:")
+    if name.startswith("cuda:") and index.isdecimal() and int(index) < len(present):
+        return present[int(index)]
+    for slot in present:
+        if slot.visible == name:
+            return slot
+    there = ", ".join(slot.device for slot in present) or "no GPU"
+    raise UsageError(f"device {name!r} is not here (there is: cpu, {there})")
+
+
+def _visible_gpus() -> list[Slot]:
+    gpus = _list_gpus()
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is None:
+        chosen = list(gpus.items())
+    else:
+        keys = list(gpus)
+        chosen = []
+        for part in (p.strip() for p in allowed.split(",")):
+            key = keys[int(part)] if part.isdecimal() and int(part) < len(keys) else part
+            match = next((k for k in keys if key and k.startswith(key)), None)
+            if match is None:
+                break  # as CUDA does: what follows an unknown entry is hidden
+            chosen.append((match, gpus[match]))
+    precision = _gpu_precision() if chosen else "fp32"
+    return [Slot(f"cuda:{i}", f"cuda: {kind}", uuid, precision) for i, (uuid, kind) in enumerate(chosen)]
+
+
+def _gpu_precision() -> str:
+    """bf16 from compute capability 8.0 (Ampere) on; of several GPUs the oldest decides."""
+    done = subprocess.run(
+        ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"], capture_output=True, text=True, timeout=30
+    )
+    found = [line.partition(".")[0] for line in done.stdout.split()]
+    return "bf16" if found and all(major.isdecimal() and int(major) >= 8 for major in found) else "fp32"
+
+
+def _list_gpus() -> dict[str, str]:
+    """UUID -> model of each GPU, or of each MIG instance where a GPU is divided."""
+    if not shutil.which("nvidia-smi"):
+        return {}
+    try:
+        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    gpus: dict[str, str] = {}
+    owner = ("", "")
+    for line in done.stdout.splitlines() if done.returncode == 0 else []:
+        uuid = line.rpartition("UUID: ")[2].rstrip(") ")
+        name = line.partition(":")[2].partition("(UUID")[0].strip()
+        if line.startswith("GPU "):
+            owner = (uuid, name)
+            gpus[uuid] = name
+        elif line.strip().startswith("MIG "):
+            gpus.pop(owner[0], None)
+            gpus[uuid] = f"{owner[1]} {line.split()[0]} {line.split()[1]}"
+    return gpus

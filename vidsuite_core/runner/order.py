@@ -1,0 +1,34 @@
+"""The order for a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """All that a worker needs to run a cell, in JSON's own types.
+
+    Attributes:
+        score_key: the cell's, with its config, protocol, fold and seed.
+        task, dataset: builders, as specs name them.
+        root, options: where the dataset lies and how it is opened.
+        weights: file of each of the model's initial weights, or None for random ones.
+        plugins: modules whose code is recorded, by plugin name.
+        device: "cpu" or "cuda".
+        folder: the attempt's temporary folder.
+        cost: whether this cell measures what a prediction costs.
+    """
+
+    score_key: Mapping[str, Any]
+    task: str
+    dataset: str
+    root: str
+    options: Mapping[str, Any]
+    weights: Mapping[str, str | None]
+    plugins: Mapping[str, str]
+    device: str
+    folder: str
+    cost: bool

@@ -1,0 +1,214 @@
+"""The schedule: which planned cell is run next, which is taken from the store, and what came of each."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidsuite_core import environment
+from vidsuite_core.ids import differences
+from vidsuite_core.runner.executor import Job
+from vidsuite_core.runner.plan import Cell
+from vidsuite_core.runner.store import LOG, Attempt, Store, Workspace
+
+if TYPE_CHECKING:
+    from vidsuite_core.runner.order import Order
+
+LOG_LINES = 20
+"""Lines of a log's end that a failed attempt's record carries."""
+_POLL = 0.5
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell with what running it takes; `warnings` are known before it runs, as random initial weights."""
+
+    cell: Cell
+    order: Callable[[Path], Order]
+    code: Mapping[str, Any]
+    timeout: float | None
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a cell: its attempt (None only if it could not be kept), and whether an earlier one was reused."""
+
+    cell: Cell
+    attempt: Attempt | None
+    reused: bool = False
+    problem: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the cell has scores."""
+        return self.attempt is not None and self.attempt.record.status == "ok"
+
+
+class Schedule:
+    """Hands out cells as jobs (see `vidsuite_core.runner.executor.Jobs`) and keeps what comes of them.
+
+    Args:
+        started, finished: called from the threads that take and finish jobs.
+        say: called with a line for the user.
+        fresh: run cells even where an attempt could be reused.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        planned: Sequence[Planned],
+        started: Callable[[Cell], None],
+        finished: Callable[[Outcome], None],
+        say: Callable[[str], None],
+        fresh: bool = False,
+    ) -> None:
+        self.store = store
+        self._waiting = deque(planned)
+        self._running: dict[str, Planned] = {}
+        self._started, self._finished, self._say, self._fresh = started, finished, say, fresh
+        self._lock = threading.Lock()
+        self._told: set[str] = set()
+        self.outcomes: list[Outcome] = []
+
+    def take(self, stopped: Callable[[], bool]) -> Job | None:
+        """See `Jobs.take`."""
+        deferred = 0
+        while not stopped():
+            with self._lock:
+                if not self._waiting:
+                    return None
+                planned = self._waiting.popleft()
+                left = len(self._waiting)
+            job, claimed = self._try(planned)
+            if job is not None:
+                return job
+            if claimed:
+                with self._lock:
+                    self._waiting.append(planned)
+                deferred += 1
+                if deferred > left:
+                    deferred = 0
+                    self._tell("waiting for cells that another process is running")
+                    time.sleep(_POLL)
+        return None
+
+    def _try(self, planned: Planned) -> tuple[Job | None, bool]:
+        """A job for the cell, or whether another process is at it."""
+        cell = planned.cell
+        reusable = None if self._fresh else self._reusable(planned)
+        if reusable is not None:
+            self._keep(Outcome(cell, reusable, reused=True))
+            return None, False
+        try:
+            if self.store.claimed(cell.plugin, cell.cell_id):
+                return None, True
+            workspace = self.store.begin(cell.plugin, cell.cell_id)
+        except OSError as error:
+            self._keep(Outcome(cell, None, problem=f"cannot write below {self.store.root}: {error.strerror}"))
+            return None, False
+        with self._lock:
+            self._running[workspace.attempt] = planned
+        self._started(cell)
+        return Job(cell, planned.order(workspace.path), workspace, planned.timeout), False
+
+    def give_back(self, job: Job) -> None:
+        """See `Jobs.give_back`."""
+        job.workspace.discard()
+        with self._lock:
+            self._waiting.appendleft(self._running.pop(job.workspace.attempt))
+
+    def finish(self, job: Job, outcome: Mapping[str, Any]) -> None:
+        """See `Jobs.finish`; an attempt that cannot be written is reported, and the others go on."""
+        with self._lock:
+            planned = self._running.pop(job.workspace.attempt)
+        try:
+            attempt = job.workspace.commit(_record(planned, job.workspace, outcome))
+        except OSError as error:
+            job.workspace.discard()
+            problem = f"its attempt could not be written below {self.store.root}: {error.strerror}; free some space"
+            self._keep(Outcome(job.cell, None, problem=problem))
+            return
+        self._keep(Outcome(job.cell, attempt))
+
+    def abandon(self, reason: str) -> None:
+        """See `Jobs.abandon`."""
+        while self._waiting:
+            planned = self._waiting.popleft()
+            job, _ = self._try(planned)
+            if job is not None:
+                self.finish(job, {"status": "failed", "reason": reason})
+
+    def _reusable(self, planned: Planned) -> Attempt | None:
+        """The newest good attempt under the present code and software; says what differs where there is only another."""
+        good = [a for a in self.store.attempts(planned.cell.plugin, planned.cell.cell_id) if a.record.status == "ok"]
+        if not good:
+            return None
+        for attempt in reversed(good):
+            if attempt.faulty_files():
+                continue
+            same = environment.same_code(attempt.record.code, dict(planned.code))
+            if same and attempt.record.software == environment.software():
+                return attempt
+        newest = good[-1].record
+        changed = differences(newest.software, environment.software(), "software.")
+        changed += differences(newest.code, planned.code, "code.")
+        self._tell("running again what was run before, since these changed: " + ("; ".join(changed) or "damaged files"))
+        return None
+
+    def _keep(self, outcome: Outcome) -> None:
+        with self._lock:
+            self.outcomes.append(outcome)
+        self._finished(outcome)
+
+    def _tell(self, line: str) -> None:
+        with self._lock:
+            new = line not in self._told
+            self._told.add(line)
+        if new:
+            self._say(line)
+
+
+def _record(planned: Planned, workspace: Workspace, outcome: Mapping[str, Any]) -> Any:
+    from vidsuite_core.results import CellFields, Record, Weights
+
+    cell, outcome = planned.cell, dict(outcome)
+    names = ("plugin", "benchmark", "task", "dataset", "model", "fold", "folds", "seed", "preset")
+    weights = [Weights(name=name, sha256=sha256) for name, sha256 in cell.score_key["weights"].items()]
+    warnings = [*planned.warnings, *outcome.pop("warnings", [])]
+    outcome.setdefault("hardware", environment.hardware())
+    outcome.setdefault("software", environment.software())
+    return Record.model_validate(
+        {
+            "attempt": workspace.attempt,
+            "created": datetime.now(UTC),
+            "cell": CellFields(**{name: getattr(cell, name) for name in names}),
+            "cell_id": cell.cell_id,
+            "score_id": cell.score_id,
+            "score_key": cell.score_key,
+            "device": {"kind": cell.device_kind, "count": cell.device_count},
+            "code": planned.code,
+            "command": [shlex.join(sys.argv)],
+            "weights": weights,
+            "warnings": warnings,
+            "log_end": [] if outcome["status"] == "ok" else _log_end(workspace.path / LOG),
+            **outcome,
+        }
+    )
+
+
+def _log_end(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 16384))
+            return file.read().decode(errors="replace").splitlines()[-LOG_LINES:]
+    except OSError:
+        return []

@@ -1,0 +1,155 @@
+"""`action_detection`: boxes and classes in a key frame.
+
+Stored arrays, ragged over the N key frames: `true_frame` (G,), `true_box` (G, 4), `true_class` (G,) and
+`frame` (M,), `box` (M, 4), `score` (M,), `class` (M,), where frames are indices into `sample_id` and boxes are
+xyxy in pixels. First score: frame-mAP at IoU 0.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.tasks.base import ScoreInfo, Task, check_samples, require
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vidsuite_core.tasks.base import Arrays
+
+IOU = 0.5
+
+
+class ActionDetection(Task):
+    """Frame-mAP: average precision (area under the interpolated curve, all points) of each class, averaged.
+
+    A detection is right if its box overlaps a true box of its class, not yet taken by a more confident one, by
+    at least 0.5. Classes without a true box in the set are left out of the mean.
+    """
+
+    name = "action_detection"
+    version = 1
+    first_score = "frame_map"
+    scores: ClassVar[tuple[ScoreInfo, ...]] = (ScoreInfo("frame_map", "frame-mAP @0.5"),)
+
+    def targets(self, samples: Sequence[Any]) -> dict[str, np.ndarray]:
+        """The true boxes and classes of each sample's `boxes` (n, 4) and `classes` (n,)."""
+        boxes, classes = [sample.boxes for sample in samples], [sample.classes for sample in samples]
+        return dict(zip(("true_frame", "true_box", "true_class"), _flatten(boxes, classes), strict=True))
+
+    def predictions(self, outputs: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+        """From each output's `pred_instances`: `bboxes` (m, 4), `scores` (m,), `labels` (m,), as mmdet names them."""
+        import numpy as np
+
+        found = [output["pred_instances"] for output in outputs]
+        frame, box, label = _flatten([f["bboxes"] for f in found], [f["labels"] for f in found])
+        scores = [np.asarray(f["scores"], dtype=np.float32) for f in found]
+        score = np.concatenate([*scores, np.zeros(0, np.float32)])
+        return {"frame": frame, "box": box, "score": score, "class": label}
+
+    def check(self, arrays: Arrays) -> None:
+        """See `Task.check`."""
+        import numpy as np
+
+        count = check_samples(arrays)
+        for prefix in ("true_", ""):
+            frame = require(arrays, f"{prefix}frame", "iu", None)
+            box = require(arrays, f"{prefix}box", "f", len(frame), 4)
+            label = require(arrays, f"{prefix}class", "iu", len(frame))
+            inside = ((frame >= 0) & (frame < count) & (label >= 0) & (label < len(self.classes))).all()
+            if not inside or not np.isfinite(box).all():
+                raise VidsuiteError(f"predictions' {prefix}box rows name no frame or class of theirs, or are not finite")
+        if not np.isfinite(require(arrays, "score", "f", len(arrays["frame"]))).all() or not len(arrays["true_frame"]):
+            raise VidsuiteError("predictions' scores are not finite, or there is no true box at all")
+
+    def score(self, arrays: Arrays) -> dict[str, float]:
+        """Frame-mAP at IoU 0.5."""
+        import numpy as np
+
+        return {"frame_map": float(np.nanmean(self._average_precisions(arrays)))}
+
+    def details(self, arrays: Arrays) -> dict[str, Any]:
+        """Average precision of each class; None where it has no true box."""
+        import numpy as np
+
+        values = self._average_precisions(arrays)
+        named = zip(self.classes, values, strict=True)
+        return {"per_class": {label: {"ap": None if np.isnan(ap) else float(ap)} for label, ap in named}}
+
+    def resample(self, folds: Sequence[Arrays], draws: int, seed: int) -> np.ndarray:
+        """See `Task.resample`; matching does not depend on the draw, so it is done once and rows are reweighted."""
+        import numpy as np
+
+        rng = np.random.default_rng(seed)
+        total = np.zeros(draws)
+        for arrays in folds:
+            _, subject = np.unique(arrays["subject"], return_inverse=True)
+            times = rng.multinomial(subject.max() + 1, np.full(subject.max() + 1, 1 / (subject.max() + 1)), size=draws)
+            matched = [_match(arrays, label) for label in range(len(self.classes))]
+            total += [
+                np.nanmean([_average_precision(*rows, weight[subject]) for rows in matched]) for weight in times
+            ]
+        return total / len(folds)
+
+    def _average_precisions(self, arrays: Arrays) -> np.ndarray:
+        import numpy as np
+
+        once = np.ones(len(arrays["sample_id"]))
+        return np.array([_average_precision(*_match(arrays, k), once) for k in range(len(self.classes))])
+
+
+def _flatten(boxes: Sequence[Any], labels: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    import numpy as np
+
+    sizes = [len(rows) for rows in boxes]
+    frame = np.repeat(np.arange(len(boxes)), sizes)
+    box = np.concatenate([np.asarray(rows, dtype=np.float32).reshape(-1, 4) for rows in boxes] or [np.zeros((0, 4), "f4")])
+    label = np.concatenate([np.asarray(rows, dtype=np.int64) for rows in labels] or [np.zeros(0, np.int64)])
+    return frame, box, label
+
+
+def _match(arrays: Arrays, label: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For one class: detections' frames (m,) by falling score, whether each is right (m,), true boxes' frames (g,)."""
+    import numpy as np
+
+    truth = arrays["true_class"] == label
+    true_frame, true_box = arrays["true_frame"][truth], arrays["true_box"][truth]
+    rows = np.flatnonzero(arrays["class"] == label)
+    rows = rows[np.argsort(-arrays["score"][rows], kind="stable")]
+    free = np.ones(len(true_frame), dtype=bool)
+    right = np.zeros(len(rows), dtype=bool)
+    for place, row in enumerate(rows):
+        candidates = np.flatnonzero((true_frame == arrays["frame"][row]) & free)
+        if len(candidates) == 0:
+            continue
+        overlaps = _iou(arrays["box"][row], true_box[candidates])
+        best = int(overlaps.argmax())
+        if overlaps[best] >= IOU:
+            right[place], free[candidates[best]] = True, False
+    return arrays["frame"][rows], right, true_frame
+
+
+def _average_precision(
+    frames: np.ndarray, right: np.ndarray, true_frames: np.ndarray, weight: np.ndarray
+) -> float:
+    """Area under the interpolated precision-recall curve; `weight` (N,) says how often each frame counts."""
+    import numpy as np
+
+    positives = weight[true_frames].sum()
+    if positives == 0:
+        return float("nan")
+    hits, seen = np.cumsum(weight[frames] * right), np.cumsum(weight[frames])
+    recall = np.concatenate([[0.0], hits / positives])
+    precision = np.concatenate([[0.0], hits / np.maximum(seen, 1e-12)])
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((np.diff(recall) * envelope[1:]).sum())
+
+
+def _iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    overlap = np.clip(high - low, 0, None).prod(1)
+    area = np.prod(box[2:] - box[:2]) + np.prod(others[:, 2:] - others[:, :2], axis=1) - overlap
+    return overlap / np.maximum(area, 1e-12)

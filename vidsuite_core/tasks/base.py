@@ -1,0 +1,157 @@
+"""The base class of tasks: the form of predictions and the scores computed from them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.specs import resolve
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vidsuite_core.suite import Suite
+
+    Arrays = Mapping[str, np.ndarray]
+
+DRAWS = 2000
+"""Bootstrap draws behind a 95 % interval."""
+
+
+@dataclass(frozen=True)
+class ScoreInfo:
+    """What a score is: its key, its heading, its unit, whether higher or lower is better, and if tables show it."""
+
+    name: str
+    title: str
+    unit: str = "fraction"
+    direction: str = "higher"
+    in_tables: bool = True
+
+
+class Task(ABC):
+    """A task over `classes`; all its methods are pure functions of numpy arrays.
+
+    Stored predictions are one flat mapping of arrays, first dimension N (samples): `sample_id`, `subject`,
+    `recording` (text) and what the task adds. A *variant* is a second set of predictions of the same
+    samples (`last`: those of the last epoch), stored under `<name>@<variant>`.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    first_score: ClassVar[str]
+    scores: ClassVar[tuple[ScoreInfo, ...]]
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = tuple(classes)
+
+    @abstractmethod
+    def targets(self, samples: Sequence[Any]) -> dict[str, np.ndarray]:
+        """The arrays that say what was to be predicted, in the samples' order."""
+
+    @abstractmethod
+    def predictions(self, outputs: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+        """The model's outputs as arrays; each output is an mmengine data element's dict, in the samples' order."""
+
+    @abstractmethod
+    def check(self, arrays: Arrays) -> None:
+        """Raise `VidsuiteError` unless the arrays have this task's form (they may come from strangers)."""
+
+    @abstractmethod
+    def score(self, arrays: Arrays) -> dict[str, float]:
+        """Every score by name; NaN where it is not defined for these arrays (as AUC with one class)."""
+
+    @abstractmethod
+    def details(self, arrays: Arrays) -> dict[str, Any]:
+        """Per-class scores and tables such as the confusion matrix, as plain JSON values."""
+
+    @abstractmethod
+    def resample(self, folds: Sequence[Arrays], draws: int, seed: int) -> np.ndarray:
+        """First score (draws,) of the mean over folds when each fold's subjects are drawn with replacement."""
+
+    def info(self, name: str) -> ScoreInfo:
+        """What is known of score `name`."""
+        for score in self.scores:
+            if score.name == name:
+                return score
+        raise VidsuiteError(f"task {self.name} has no score {name!r}")
+
+
+def titles(suite: Suite, task: str) -> dict[str, str]:
+    """Headings of the scores that tables show, in the task's order."""
+    scores: tuple[ScoreInfo, ...] = resolve(suite.tasks[task].spec.builder).scores
+    return {score.name: score.title for score in scores if score.in_tables}
+
+
+def variants(arrays: Arrays) -> list[str]:
+    """The variants that are stored beside the main predictions, sorted."""
+    return sorted({name.partition("@")[2] for name in arrays if "@" in name})
+
+
+def select_variant(arrays: Arrays, variant: str = "") -> dict[str, np.ndarray]:
+    """The arrays of one variant under their plain names; `""` is the main one."""
+    plain = {name: value for name, value in arrays.items() if "@" not in name}
+    if variant:
+        plain |= {n.partition("@")[0]: value for n, value in arrays.items() if n.partition("@")[2] == variant}
+    return plain
+
+
+def require(arrays: Arrays, name: str, kind: str, *shape: int | None) -> np.ndarray:
+    """`arrays[name]`, checked: dtype kind among the letters of `kind`, shape with None for any length.
+
+    Raises:
+        VidsuiteError: the array is missing or has another dtype or shape.
+    """
+    value = arrays.get(name)
+    if value is None:
+        raise VidsuiteError(f"predictions lack the array {name!r}")
+    fits = value.ndim == len(shape) and all(w in (None, n) for w, n in zip(shape, value.shape, strict=True))
+    if value.dtype.kind not in kind or not fits:
+        wanted = "x".join("n" if size is None else str(size) for size in shape)
+        raise VidsuiteError(f"predictions' {name!r} is {value.dtype} {value.shape}, expected kind {kind!r} and {wanted}")
+    return value
+
+
+def check_samples(arrays: Arrays) -> int:
+    """Check the columns that all tasks share; returns N.
+
+    Raises:
+        VidsuiteError: a column is missing, of another length, or a sample id stands twice.
+    """
+    import numpy as np
+
+    ids = require(arrays, "sample_id", "U", None)
+    for name in ("subject", "recording"):
+        require(arrays, name, "U", len(ids))
+    if len(np.unique(ids)) != len(ids):
+        raise VidsuiteError("predictions name a sample twice")
+    return len(ids)
+
+
+def resample_sums(
+    per_sample: np.ndarray, subjects: np.ndarray, strata: np.ndarray, draws: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Sums over subjects drawn with replacement within their strata.
+
+    Args:
+        per_sample: (N, ...) additive counts.
+        subjects: (N,) the subject of each sample.
+        strata: (N,) the stratum of each sample; a subject belongs to that of its first sample.
+
+    Returns:
+        (draws, ...) float64.
+    """
+    import numpy as np
+
+    _, first, index = np.unique(subjects, return_index=True, return_inverse=True)
+    sums = np.zeros((len(first), *per_sample.shape[1:]))
+    np.add.at(sums, index, per_sample)
+    total = np.zeros((draws, *per_sample.shape[1:]))
+    for stratum in np.unique(strata[first]):
+        members = np.flatnonzero(strata[first] == stratum)
+        times = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=draws)
+        total += np.tensordot(times, sums[members], axes=1)
+    return total

@@ -1,0 +1,87 @@
+"""The one place that decodes: video files (PyAV) and lists of image files behind one reader.
+
+    with open_video(path) as video:
+        clip = video.read(10, 70)  # (60, H, W, C)
+
+Files come from strangers, so sizes are bounded (`MAX_FRAME_PIXELS`, `MAX_READ_BYTES`), a file can
+make no other be opened, and damage raises `VideoError` instead of giving concealed or missing
+frames. What still decodes after a bit flip cannot be told; `content_hash` can.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from vidsuite_core.video_base import MAX_FRAME_PIXELS, MAX_READ_BYTES, Video, VideoError, VideoInfo
+from vidsuite_core.video_decode import FileVideo
+from vidsuite_core.video_encode import write_video
+from vidsuite_core.video_images import ImageVideo
+
+__all__ = [
+    "MAX_FRAME_PIXELS",
+    "MAX_READ_BYTES",
+    "Video",
+    "VideoError",
+    "VideoInfo",
+    "content_hash",
+    "count_frames",
+    "open_video",
+    "probe",
+    "write_video",
+]
+
+Source = Path | str | Sequence[Path]
+"""A video file, or a recording's frames in order as image files."""
+
+
+def open_video(source: Source, threads: int = 2) -> Video:
+    """Open a video file, or image files as a video; use it in a `with` statement.
+
+    Args:
+        source: a video file, or the image files (PNG, JPEG, TIFF) of its frames in order.
+        threads: how many threads of its own the decoder of a video file may use.
+
+    Raises:
+        VideoError: the source is missing, no video, or its first frame is damaged.
+    """
+    if isinstance(source, str | Path):
+        return FileVideo(Path(source), threads)
+    return ImageVideo(source)
+
+
+def probe(source: Source) -> VideoInfo:
+    """What the frames look like, from the header or at most the first frame."""
+    with open_video(source) as video:
+        return video.info
+
+
+def count_frames(source: Source) -> int:
+    """The exact number of frames, as decoding gives them.
+
+    From the container's table where that is right, else from the packets, else by decoding all.
+
+    Raises:
+        VideoError: the file is truncated or corrupt as far as the way of counting shows.
+    """
+    with open_video(source) as video:
+        return video.count()
+
+
+def content_hash(source: Source) -> str:
+    """sha256 (hex) of a file's bytes; of a list, of the files' names in order and their bytes."""
+    if isinstance(source, str | Path):
+        return _hash_file(Path(source)).hexdigest()
+    whole = hashlib.sha256()
+    for file in source:
+        whole.update(Path(file).name.encode() + b"\0" + _hash_file(Path(file)).digest())
+    return whole.hexdigest()
+
+
+def _hash_file(file: Path) -> hashlib._Hash:
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256")
+    except OSError as error:
+        raise VideoError(f"{file}: cannot be read ({error.strerror})") from error

@@ -1,0 +1,140 @@
+"""What video files and folders of frames have in common: the reader's interface and its limits."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal
+
+from vidsuite_core.errors import VidsuiteError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAX_FRAME_PIXELS = 2**28
+"""Frames of more pixels (16384 x 16384) are refused before they are decoded."""
+
+MAX_READ_BYTES = 4 * 2**30
+"""What one `read` may take (4 GiB, about 28,000 RGB frames of 224 x 224); iterate over `frames` for more."""
+
+
+class VideoError(VidsuiteError):
+    """A video cannot be opened, is damaged, or was asked for frames that it does not have."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video's frames look like.
+
+    Attributes:
+        frames: their number where it is known for sure without decoding; `count_frames` always tells.
+        fps: frames per second as the container states it; 0.0 where it does not, as for image files.
+        width, height: in pixels, as stored: no rotation or pixel aspect ratio is applied.
+        channels: 1 (grey) or 3 (RGB).
+        dtype: "uint8", or "uint16" for grey or RGB stored with more than 8 bits a sample.
+    """
+
+    frames: int | None
+    fps: float
+    width: int
+    height: int
+    channels: Literal[1, 3]
+    dtype: Literal["uint8", "uint16"]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of a frame."""
+        return self.height, self.width, self.channels
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of a decoded frame."""
+        return self.width * self.height * self.channels * (2 if self.dtype == "uint16" else 1)
+
+
+class Video(ABC):
+    """An open video, a context manager; one thread at a time may use it.
+
+    Frame n is the n-th (from 0) that decoding from the start gives, however it is reached.
+    """
+
+    def __init__(self, name: str, info: VideoInfo) -> None:
+        self.name = name
+        self.info = info
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """The frames [start, stop) as (T, H, W, C), uint8 or uint16.
+
+        Raises:
+            VideoError: a frame of the range does not exist or cannot be decoded, or the range needs
+                more than `MAX_READ_BYTES`.
+        """
+        import numpy as np
+
+        self._check_range(start, stop)
+        needed = (stop - start) * self.info.frame_bytes
+        if needed > MAX_READ_BYTES:
+            raise VideoError(
+                f"{self.name}: frames {start} to {stop} need {needed / 2**30:.1f} GiB, more than the "
+                f"{MAX_READ_BYTES / 2**30:g} GiB that one read may take; read fewer frames at a time"
+            )
+        clip = np.empty((stop - start, *self.info.shape), self.info.dtype)
+        with closing(self._views(start, stop)) as views:
+            for place, view in zip(clip, views, strict=True):
+                place[...] = view
+        return clip
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+        """The frames [start, stop) one after the other as (H, W, C); to the end where stop is None.
+
+        Only a few frames are in memory at a time; several iterations may be under way at once.
+
+        Raises:
+            VideoError: as for `read`, when the iteration gets there.
+        """
+        import numpy as np
+
+        self._check_range(start, stop)
+        with closing(self._views(start, stop)) as views:
+            for view in views:
+                yield np.array(view, order="C")
+
+    def count(self) -> int:
+        """The exact number of frames; decodes the whole video where nothing less tells."""
+        if self.info.frames is not None:
+            return self.info.frames
+        return self._count()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the file; the video must not be used any more."""
+
+    @abstractmethod
+    def _views(self, start: int, stop: int | None) -> Iterator[np.ndarray]:
+        """The frames as arrays (H, W, C) that are valid until the next one is asked for."""
+
+    @abstractmethod
+    def _count(self) -> int:
+        """The number of frames where `info` does not tell."""
+
+    def _check_range(self, start: int, stop: int | None) -> None:
+        if start < 0 or (stop is not None and stop < start):
+            raise VideoError(f"{self.name}: frames {start} to {stop} are no range; give 0 <= start <= stop")
+        known = self.info.frames
+        if known is not None and max(start, stop or 0) > known:
+            raise self._too_short(known, start, stop)
+
+    def _too_short(self, count: int, start: int, stop: int | None) -> VideoError:
+        asked = f"frames from {start} on" if stop is None else f"frames {start} to {stop}"
+        return VideoError(f"{self.name}: asked for {asked}, but it has {count} frames")
+
+    def __enter__(self) -> Video:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

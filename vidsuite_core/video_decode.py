@@ -1,0 +1,195 @@
+"""Video files: exact seeks where the time stamps allow them, counting from the start where not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vidsuite_core.video_base import MAX_FRAME_PIXELS, Video, VideoError, VideoInfo
+from vidsuite_core.video_index import (
+    MEMO,
+    ONE_FRAME_PER_PACKET,
+    FrameIndex,
+    IndexContradicted,
+    declared_frames,
+    index_packets,
+    missing_bytes,
+)
+from vidsuite_core.video_stream import Converter, Decoder, layout
+
+if TYPE_CHECKING:
+    import numpy as np
+    from av.video.frame import VideoFrame
+
+_FORWARD_FRAMES = 16
+"""Gaps up to this are decoded through: cheaper than a seek, and than the scan that a first seek needs."""
+
+
+class FileVideo(Video):
+    """A video file; the decoder takes up to `threads` threads of its own."""
+
+    def __init__(self, path: Path, threads: int = 2) -> None:
+        # FFmpeg cannot take an absolute path for an address ("http:...").
+        self.path = Path(path).absolute()
+        self.name = str(path)
+        self.threads = threads
+        decoder = self._fresh()
+        try:
+            super().__init__(self.name, self._describe(decoder))
+        except BaseException:
+            decoder.close()
+            raise
+        self._codec = decoder.codec
+        self._idle: Decoder | None = decoder
+        self._closed = False
+        self._index = MEMO.get(self.path)
+        if self._index is None and self._codec not in ONE_FRAME_PER_PACKET:
+            self._index = MEMO.put(self.path, FrameIndex())
+
+    def close(self) -> None:
+        """Release the file."""
+        self._closed = True
+        if self._idle:
+            self._idle.close()
+        self._idle = None
+
+    def _describe(self, decoder: Decoder) -> VideoInfo:
+        self._pixel_format, channels, dtype = layout(decoder.pixel_format(), self.name)
+        stream = decoder.stream
+        width, height = stream.codec_context.width, stream.codec_context.height
+        if not 0 < width * height <= MAX_FRAME_PIXELS:
+            raise VideoError(
+                f"{self.name}: frames of {width} x {height} pixels; 1 to {MAX_FRAME_PIXELS} pixels can be read"
+            )
+        return VideoInfo(
+            frames=declared_frames(decoder.container, stream),
+            fps=float(stream.average_rate or stream.guessed_rate or 0),
+            width=width,
+            height=height,
+            channels=channels,
+            dtype=dtype,
+        )
+
+    def _views(self, start: int, stop: int | None) -> Iterator[np.ndarray]:
+        if start == stop:
+            return
+        convert = Converter(self._pixel_format)
+        for number, frame in self._decoded(start, stop):
+            if (frame.height, frame.width) != self.info.shape[:2]:
+                raise VideoError(
+                    f"{self.name}: frame {number} has {frame.width} x {frame.height} pixels, the first "
+                    f"{self.info.width} x {self.info.height}; re-encode the video at one size"
+                )
+            yield convert(frame)
+
+    def _count(self) -> int:
+        if self._codec in ONE_FRAME_PER_PACKET and self._scan().complete and not missing_bytes(self.path):
+            return len(self._scan())
+        count = 0
+        for number, _ in self._decoded(0, None):
+            count = number + 1
+        return count
+
+    def _decoded(self, start: int, stop: int | None) -> Iterator[tuple[int, VideoFrame]]:
+        """(number, frame) of the frames [start, stop)."""
+        decoder = self._decoder_before(start)
+        try:
+            try:
+                yield from self._run(decoder, start, stop)
+            except IndexContradicted:
+                # Nothing was handed out on the index's word, so the frames can still be counted.
+                decoder.close()
+                decoder = self._fresh()
+                yield from self._run(decoder, start, stop)
+        except BaseException as error:
+            if not isinstance(error, GeneratorExit):
+                decoder.close()
+            raise
+        finally:
+            self._keep(decoder)
+
+    def _run(self, decoder: Decoder, start: int, stop: int | None) -> Iterator[tuple[int, VideoFrame]]:
+        while stop is None or decoder.position < stop:
+            number = decoder.position
+            frame = decoder.next()
+            if frame is None:
+                self._check_end(number, start, stop)
+                return
+            self._record(decoder, number, frame)
+            if number >= start:
+                if decoder.sought and self._index is not None:
+                    self._index.served = True
+                yield number, frame
+
+    def _record(self, decoder: Decoder, number: int, frame: VideoFrame) -> None:
+        """Compare the frame with the index, or add it.
+
+        Raises:
+            IndexContradicted: the decoder came here by an index that is wrong, and is replaced now.
+        """
+        if self._index is None:
+            return
+        try:
+            self._index.record(number, frame.pts, bool(frame.key_frame))
+        except IndexContradicted:
+            if self._index.served:
+                raise VideoError(
+                    f"{self.name}: frame {number} has another time stamp than its packets announce, so that "
+                    "frames cannot be told apart; re-encode the video"
+                ) from None
+            self._index = MEMO.put(self.path, self._index.successor())
+            if decoder.sought:
+                raise
+
+    def _check_end(self, count: int, start: int, stop: int | None) -> None:
+        """The stream has ended after `count` frames: is it whole, and was more asked for?"""
+        if lacking := missing_bytes(self.path):
+            raise VideoError(
+                f"{self.name}: is truncated, frame {count} is missing with the last {lacking} bytes; copy it again"
+            )
+        expected = self.info.frames
+        if expected is None and self._index is not None and self._index.complete:
+            expected = len(self._index)
+        if expected is not None and count < expected:
+            raise VideoError(f"{self.name}: is truncated or corrupt, frame {count} of {expected} is missing")
+        if not count:
+            raise VideoError(f"{self.name}: holds no frames")
+        if start > count or (stop is not None and stop > count):
+            raise self._too_short(count, start, stop)
+
+    def _decoder_before(self, start: int) -> Decoder:
+        """A decoder at frame `start` or before it: the idle one, moved where that pays, or a new one."""
+        if self._closed:
+            raise VideoError(f"{self.name}: was closed; open it again")
+        decoder, self._idle = self._idle or self._fresh(), None
+        if 0 <= start - decoder.position <= _FORWARD_FRAMES:
+            return decoder
+        key = None if start <= _FORWARD_FRAMES else self._scan().key_before(start)
+        if decoder.position <= start and (key is None or key <= decoder.position):
+            return decoder
+        if key and decoder.seek(self._scan(), key):
+            return decoder
+        decoder.close()
+        return self._fresh()
+
+    def _scan(self) -> FrameIndex:
+        """The index: read off the packets where the codec allows, else what has been decoded so far."""
+        if self._index is None:
+            self._index = MEMO.get(self.path)
+        if self._index is None:
+            scanner = self._fresh()
+            index = index_packets(scanner.container, scanner.stream)
+            scanner.close()
+            self._index = MEMO.put(self.path, index or FrameIndex())
+        return self._index
+
+    def _fresh(self) -> Decoder:
+        return Decoder(self.path, self.name, self.threads)
+
+    def _keep(self, decoder: Decoder) -> None:
+        """Let the next read go on from there."""
+        if decoder.closed or self._closed or self._idle:
+            decoder.close()
+        else:
+            self._idle = decoder

@@ -1,0 +1,127 @@
+"""A recording kept as image files, one a frame: PNG, JPEG or TIFF, 8 or 16 bit, grey or RGB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from vidsuite_core.video_base import MAX_FRAME_PIXELS, Video, VideoError, VideoInfo
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_MAX_FILE_BYTES = 8 * MAX_FRAME_PIXELS
+"""Enough for the largest frame uncompressed in 16-bit RGB, and its header."""
+
+_JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""The start-of-frame markers, which hold the size (ITU-T T.81, table B.1)."""
+
+
+class ImageVideo(Video):
+    """Image files in the order given; all of one size and type, as the first."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        if not files:
+            raise VideoError("the list of image files is empty; a video needs one file a frame")
+        self.files = [Path(file) for file in files]
+        first = read_image(self.files[0])
+        info = VideoInfo(
+            frames=len(self.files),
+            fps=0.0,
+            width=first.shape[1],
+            height=first.shape[0],
+            channels=1 if first.shape[2] == 1 else 3,
+            dtype="uint8" if first.itemsize == 1 else "uint16",
+        )
+        super().__init__(f"{self.files[0].parent} ({len(self.files)} image files)", info)
+
+    def close(self) -> None:
+        """Does nothing: no file is kept open."""
+
+    def _count(self) -> int:
+        return len(self.files)
+
+    def _views(self, start: int, stop: int | None) -> Iterator[np.ndarray]:
+        for number, file in enumerate(self.files[start:stop], start):
+            image = read_image(file)
+            if image.shape != self.info.shape or image.dtype != self.info.dtype:
+                raise VideoError(
+                    f"{file}: frame {number} is {_describe(image.shape, str(image.dtype))}, "
+                    f"the first {_describe(self.info.shape, self.info.dtype)}; all must agree"
+                )
+            yield image
+
+
+def read_image(file: Path) -> np.ndarray:
+    """An image file as (H, W, C): grey (C = 1) or RGB (C = 3), uint8 or uint16; alpha is dropped.
+
+    Raises:
+        VideoError: the file is missing, damaged, too large, or no PNG, JPEG or TIFF of 8 or 16 bits.
+    """
+    import cv2
+    import numpy as np
+
+    data = _read(file)
+    width, height = _size(file, data)
+    if not 0 < width * height <= MAX_FRAME_PIXELS:
+        raise VideoError(f"{file}: {width} x {height} pixels; 1 to {MAX_FRAME_PIXELS} pixels can be read")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise VideoError(f"{file}: cannot be decoded; it is truncated or corrupt, so copy it again")
+    if image.dtype not in (np.uint8, np.uint16):
+        raise VideoError(f"{file}: has {image.dtype} pixels; 8 and 16 bit can be read")
+    if image.ndim == 2:
+        return image[..., None]
+    if image.shape[2] not in (3, 4):
+        raise VideoError(f"{file}: has {image.shape[2]} channels; grey, RGB and RGB with alpha can be read")
+    return np.ascontiguousarray(image[..., 2::-1])
+
+
+def _read(file: Path) -> bytes:
+    try:
+        if file.stat().st_size > _MAX_FILE_BYTES:
+            raise VideoError(f"{file}: is larger than {_MAX_FILE_BYTES} bytes, so no frame that can be read")
+        return file.read_bytes()
+    except OSError as error:
+        raise VideoError(f"{file}: cannot be read ({error.strerror})") from error
+
+
+def _size(file: Path, data: bytes) -> tuple[int, int]:
+    """(width, height) by the header, so that a small file cannot unfold into a huge image."""
+    try:
+        if data.startswith(b"\x89PNG\r\n\x1a\n"):
+            return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+        if data.startswith(b"\xff\xd8"):
+            return _jpeg_size(data)
+        if data[:4] in (b"II*\0", b"MM\0*"):
+            return _tiff_size(data)
+    except (IndexError, KeyError, ValueError) as error:
+        raise VideoError(f"{file}: has a broken header; it is truncated or corrupt, so copy it again") from error
+    raise VideoError(f"{file}: is not a PNG, JPEG or TIFF image")
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    place = 2
+    while data[place] != 0xFF or data[place + 1] not in _JPEG_SIZES:
+        padding = data[place + 1] == 0xFF
+        place += 1 if padding else 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    # Some decoders fill what a cut file lacks with grey, so the end marker must be there.
+    data.rindex(b"\xff\xd9", place)
+    return int.from_bytes(data[place + 7 : place + 9], "big"), int.from_bytes(data[place + 5 : place + 7], "big")
+
+
+def _tiff_size(data: bytes) -> tuple[int, int]:
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    directory = int.from_bytes(data[4:8], order)
+    entries = int.from_bytes(data[directory : directory + 2], order)
+    sizes = {}
+    for place in range(directory + 2, directory + 2 + 12 * entries, 12):
+        tag, kind = int.from_bytes(data[place : place + 2], order), int.from_bytes(data[place + 2 : place + 4], order)
+        if tag in (256, 257):  # ImageWidth and ImageLength, SHORT (3) or LONG (4)
+            sizes[tag] = int.from_bytes(data[place + 8 : place + (10 if kind == 3 else 12)], order)
+    return sizes[256], sizes[257]
+
+
+def _describe(shape: tuple[int, ...], dtype: str) -> str:
+    return f"{shape[1]} x {shape[0]} pixels of {shape[2]} channels {dtype}"

@@ -1,0 +1,219 @@
+"""One open video file and its decoder, and the way from decoded frames to arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from vidsuite_core.video_base import MAX_FRAME_PIXELS, VideoError
+from vidsuite_core.video_index import ONE_FRAME_PER_PACKET, FrameIndex
+
+if TYPE_CHECKING:
+    import numpy as np
+    from av import Packet
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+# Files come from strangers: no play lists, scripts or image patterns that would open other files or addresses.
+_OPEN_OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": "apng,asf,avi,dv,flv,gif,h263,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,"
+    "mxf,nut,obu,ogg,rm,vc1,webm,wtv,yuv4mpegpipe",
+}
+# FFmpeg conceals damage by default, with grey or repeated blocks.
+_DECODER_OPTIONS = {"err_detect": "crccheck+bitstream+buffer+explode", "max_pixels": str(MAX_FRAME_PIXELS)}
+
+
+class Decoder:
+    """An open file, decoded from its start; `position` is the number of the frame that `next` gives.
+
+    Attributes:
+        sought: whether `seek` brought it where it is, so that `position` rests on an index.
+    """
+
+    def __init__(self, path: Path, name: str, threads: int) -> None:
+        self.name = name
+        self.position = 0
+        self.sought = False
+        self.closed = False
+        self.container = _open(path, name)
+        self.stream = _video_stream(self.container, name)
+        self.codec = self.stream.codec_context.name
+        self.stream.codec_context.options = _DECODER_OPTIONS
+        self.stream.codec_context.thread_count = threads
+        self.stream.codec_context.thread_type = "AUTO"  # type: ignore[assignment]
+        self._first: VideoFrame | None = None
+        self._frames = self._from_start()
+
+    def close(self) -> None:
+        """Release the file; to be called again does no harm."""
+        self.closed = True
+        self._frames.close()
+        self.container.close()
+
+    def next(self) -> VideoFrame | None:
+        """The next frame; None at the end of the stream."""
+        frame, self._first = self._first or next(self._frames, None), None
+        if frame is not None:
+            self.position += 1
+        return frame
+
+    def pixel_format(self) -> str:
+        """FFmpeg's name of the stream's pixel format; decodes a frame where the header does not tell."""
+        stated = self.stream.codec_context.pix_fmt
+        if stated:
+            return stated
+        self._first = next(self._frames, None)
+        if self._first is None:
+            raise VideoError(f"{self.name}: holds no frames")
+        return self._first.format.name
+
+    def seek(self, index: FrameIndex, key: int) -> bool:
+        """Go to key frame `key` or an earlier one; False, and of no more use, where that fails."""
+        self._first = None
+        self._frames.close()
+        # Containers that seek by decoding time may land just behind the key frame, so aim before it then.
+        for aim in (key, index.key_before(key - 1)):
+            landed = None if aim is None else self._key_packet_from(index.pts[aim])
+            if landed is None or landed.pts is None:
+                continue
+            number = index.number_of(landed.pts)
+            if number is not None and number <= key:
+                self.position, self.sought = number, True
+                self._frames = self._from_key(landed)
+                return True
+        return False
+
+    def _key_packet_from(self, pts: int) -> Packet[VideoStream] | None:
+        import av
+
+        try:
+            self.container.seek(pts, stream=self.stream)
+            return next((packet for packet in self._packets() if packet.is_keyframe), None)
+        except (av.FFmpegError, VideoError):
+            return None
+
+    def _from_start(self) -> Iterator[VideoFrame]:
+        sent, first_pts, countable = 0, None, self.codec in ONE_FRAME_PER_PACKET
+        for packet in self._packets():
+            if not sent:
+                first_pts, countable = packet.pts, countable and packet.is_keyframe
+            # A decoder may drop pictures that are shown before the first key frame.
+            if packet.pts is None or first_pts is None or packet.pts < first_pts:
+                countable = False
+            sent += not packet.is_discard
+            yield from self._decode(packet)
+        yield from self._decode(None)
+        if countable and self.position < sent:
+            raise self._fault(f"{sent} packets gave {self.position} frames")
+
+    def _from_key(self, landed: Packet[VideoStream]) -> Iterator[VideoFrame]:
+        yield from self._decode(landed)
+        for packet in self._packets():
+            # Pictures that are shown before the key frame refer to frames that were not decoded.
+            if packet.pts is None or landed.pts is None or packet.pts >= landed.pts:
+                yield from self._decode(packet)
+        yield from self._decode(None)
+
+    def _packets(self) -> Iterator[Packet[VideoStream]]:
+        import av
+
+        packets = self.container.demux(self.stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError as error:
+                raise self._fault(str(error.strerror).lower()) from error
+            if packet is None:
+                return
+            if packet.is_corrupt:
+                raise self._fault("a packet is damaged or cut short")
+            if packet.size:
+                yield packet
+
+    def _decode(self, packet: Packet[VideoStream] | None) -> Iterator[VideoFrame]:
+        """The frames that the decoder gives for a packet; its last ones for None."""
+        import av
+
+        try:
+            frames = self.stream.decode(packet)
+        except av.FFmpegError as error:
+            raise self._fault(str(error.strerror).lower()) from error
+        for frame in frames:
+            if frame.is_corrupt:
+                raise self._fault("the decoder reports damage")
+            yield frame
+
+    def _fault(self, reason: str) -> VideoError:
+        return VideoError(
+            f"{self.name}: cannot be decoded from about frame {self.position} on ({reason}); "
+            "it is truncated or corrupt, so copy or re-encode it"
+        )
+
+
+def _open(path: Path, name: str) -> InputContainer:
+    import av
+
+    if path.is_dir():
+        raise VideoError(f"{name}: is a folder; give the list of its image files")
+    if not path.exists():
+        raise VideoError(f"{name}: no such file")
+    try:
+        return av.open(str(path), options=_OPEN_OPTIONS, metadata_errors="replace")
+    except av.error.InvalidDataError as error:
+        raise VideoError(f"{name}: is not a video (or has lost its header); give an MP4, AVI, MKV, ...") from error
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(f"{name}: cannot be opened ({error.strerror})") from error
+
+
+def _video_stream(container: InputContainer, name: str) -> VideoStream:
+    from av.stream import Disposition
+
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            if stream.codec_context is None:
+                raise VideoError(f"{name}: is coded in a way that FFmpeg has no decoder for; re-encode it")
+            return stream
+    raise VideoError(f"{name}: has no video stream")
+
+
+Layout = tuple[str, Literal[1, 3], Literal["uint8", "uint16"]]
+
+
+def layout(pixel_format: str, name: str) -> Layout:
+    """What frames of FFmpeg's `pixel_format` become: (pixel format to convert to, channels, dtype).
+
+    Grey stays grey with the stored values; RGB of more than 8 bits becomes 16 bits a sample; all
+    else, YUV of any depth included, becomes 8-bit RGB by the colour space that the stream states.
+    """
+    from av import VideoFormat
+
+    described = VideoFormat(pixel_format)
+    bits = max(component.bits for component in described.components)
+    if bits > 16 or "f16" in pixel_format:
+        raise VideoError(f"{name}: stores {pixel_format} samples, which are not integers of up to 16 bits")
+    if pixel_format.startswith("gray"):
+        return pixel_format, 1, "uint8" if bits == 8 else "uint16"
+    if pixel_format.startswith(("ya8", "ya16", "mono")):
+        return ("gray", 1, "uint8") if bits <= 8 else ("gray16le", 1, "uint16")
+    if described.is_rgb and bits > 8:
+        return "rgb48le", 3, "uint16"
+    return "rgb24", 3, "uint8"
+
+
+class Converter:
+    """From decoded frames to arrays (H, W, C), valid until the next; one conversion context for a run."""
+
+    def __init__(self, pixel_format: str) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self.pixel_format = pixel_format
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: VideoFrame) -> np.ndarray:
+        if frame.format.name != self.pixel_format:
+            frame = self._reformatter.reformat(frame, format=self.pixel_format, threads=1)
+        array = frame.to_ndarray()
+        return array if array.ndim == 3 else array[..., None]
