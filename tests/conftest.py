@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("VIDSUITE_OFFLINE", "1")
+TOY = Path(__file__).parent / "toy_plugin"
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +19,24 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data or weights at {folder} (set VIDSUITE_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def toy_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PYTHONPATH in which the toy plugin lies as if it were installed, entry point and all."""
+    site = tmp_path_factory.mktemp("site")
+    shutil.copytree(TOY / "vidsuite_toy", site / "vidsuite_toy", ignore=shutil.ignore_patterns("__pycache__"))
+    info = site / "vidsuite_toy-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: vidsuite-toy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[vidsuite]\ntoy = vidsuite_toy\n")
+    return site
+
+
+@pytest.fixture
+def toy_env(toy_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment in which the toy plugin is installed and caches are the test's own; in force here, too."""
+    monkeypatch.setenv("PYTHONPATH", str(toy_path))
+    monkeypatch.setenv("VIDSUITE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(str(toy_path))
+    return dict(os.environ)

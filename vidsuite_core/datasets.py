@@ -69,4 +69,3 @@ class Dataset(ABC):
     def class_names(self) -> tuple[str, ...]:
         """The classes in label order; fixed by the type unless a subclass reads them from its data."""
         return self.classes
-

@@ -75,14 +75,13 @@ def atomic_write(path: Path, content: bytes | Callable[[BinaryIO], object]) -> N
         content: the bytes, or a function that writes them to the open binary file that it is given.
     """
     path = Path(path)
-    with temporary_file(path) as temporary:
-        with temporary.open("xb") as file:
-            if callable(content):
-                content(file)
-            else:
-                file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+    with temporary_file(path) as temporary, temporary.open("xb") as file:
+        if callable(content):
+            content(file)
+        else:
+            file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     _sync(path.parent)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -13,11 +14,34 @@ import pluggy
 
 from vidsuite_core import hookspecs
 from vidsuite_core.errors import UsageError
-from vidsuite_core.specs import API_VERSION, Spec
+from vidsuite_core.specs import (
+    API_VERSION,
+    BenchmarkSpec,
+    CommandSpec,
+    DatasetSpec,
+    ExecutorSpec,
+    ModelSpec,
+    Spec,
+    TaskSpec,
+    WeightsSpec,
+)
 
 GROUP = "vidsuite"
 CORE = "core"
 """The plugin name of what the core brings itself."""
+SPECS: dict[str, type[Spec]] = {
+    "vidsuite_tasks": TaskSpec,
+    "vidsuite_datasets": DatasetSpec,
+    "vidsuite_models": ModelSpec,
+    "vidsuite_benchmarks": BenchmarkSpec,
+    "vidsuite_weights": WeightsSpec,
+    "vidsuite_executors": ExecutorSpec,
+    "vidsuite_commands": CommandSpec,
+}
+"""What each hook that describes something returns a list of."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
+"""Plugin names: they name folders of a run folder, and the part of full names before the slash."""
 
 S = TypeVar("S", bound=Spec)
 
@@ -76,83 +100,113 @@ class PluginManager:
 
     @property
     def hook(self) -> Any:
-        """The caller of hooks (`manager.hook.vidsuite_cell_started(cell=...)`)."""
+        """pluggy's own caller of hooks, unguarded; `notify` is the guarded one."""
         return self._manager.hook
 
     def collect(self, hook: str) -> list[Registered[Any]]:
         """All specs that `hook` yields, plugin by plugin; a plugin whose hook fails is reported and left out."""
         rows: dict[str, Registered[Any]] = {}
-        for plugin in self.plugins:
-            call = getattr(self._manager.get_plugin(plugin.name), hook, None)
-            if call is None:
-                continue
+        for plugin, call in self._implementations(hook):
             for spec in self._specs_of(plugin, hook, call):
-                row = Registered(plugin.name, spec)
+                row = Registered(plugin, spec)
                 if row.key in rows:
-                    self._fault(plugin.name, f"{hook} names {spec.name!r} twice; the second is left out")
+                    self._fault(plugin, f"{hook} names {spec.name!r} twice; the second is left out")
                 else:
                     rows[row.key] = row
         return list(rows.values())
 
-    def _specs_of(self, plugin: Plugin, hook: str, call: Callable[[], Any]) -> list[Spec]:
+    def notify(self, hook: str, **arguments: Any) -> None:
+        """Call every plugin's `hook`; one that raises is reported among the faults, and the others are called."""
+        for plugin, call in self._implementations(hook):
+            taken = inspect.signature(call).parameters
+            try:
+                call(**{name: value for name, value in arguments.items() if name in taken})
+            except Exception as error:
+                self._fault(plugin, f"{hook} failed: {_one_line(error)}")
+
+    def _implementations(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
+        """The plugins that implement `hook`, in loading order."""
+        found = {impl.plugin_name: impl.function for impl in getattr(self._manager.hook, hook).get_hookimpls()}
+        return [(plugin.name, found[plugin.name]) for plugin in self.plugins if plugin.name in found]
+
+    def _specs_of(self, plugin: str, hook: str, call: Callable[[], Any]) -> list[Spec]:
+        wanted = SPECS[hook]
         try:
             specs = list(call())
-        except Exception as error:
-            self._fault(plugin.name, f"{hook} failed: {_one_line(error)}")
+        except (Exception, SystemExit) as error:
+            self._fault(plugin, f"{hook} failed: {_one_line(error)}")
             return []
-        wrong = [spec for spec in specs if not isinstance(spec, Spec)]
+        wrong = [spec for spec in specs if not isinstance(spec, wanted)]
         if wrong:
-            self._fault(plugin.name, f"{hook} returned {type(wrong[0]).__name__}, which is no spec")
-        return [spec for spec in specs if isinstance(spec, Spec)]
+            self._fault(plugin, f"{hook} returned {type(wrong[0]).__name__}, which is no {wanted.__name__}")
+        return [spec for spec in specs if isinstance(spec, wanted)]
 
     def _load(self, entry: EntryPoint) -> None:
+        if not _NAME.match(entry.name):
+            self._fault(entry.name, "its name is not letters, digits, '.', '_' and '-' alone; rename its entry point")
+            return
         if any(plugin.name == entry.name for plugin in self.plugins):
             self._fault(entry.name, f"a plugin of this name is loaded already; {entry.value} is left out")
             return
         try:
             module = entry.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._fault(entry.name, f"cannot be imported: {_one_line(error)}")
             return
         distribution = entry.dist
         plugin = Plugin(
-            entry.name, entry.value, distribution.name if distribution else "", distribution.version if distribution else ""
+            entry.name,
+            entry.value,
+            distribution.name if distribution else "",
+            distribution.version if distribution else "",
         )
         self._register(plugin, module)
 
     def _register(self, plugin: Plugin, module: Any) -> None:
-        written_for = getattr(module, "vidsuite_api", None)
-        if written_for != API_VERSION:
-            self._fault(
-                plugin.name,
-                f"is written for plugin API {written_for}, this vidsuite has {API_VERSION}; "
-                "install a matching version of one of them",
-            )
-            return
-        misspelt = self._misspelt_hooks(module)
-        if misspelt:
-            self._fault(plugin.name, misspelt)
-            return
         try:
-            self._manager.register(module, plugin.name)
-        except (ValueError, pluggy.PluginValidationError) as error:
-            self._manager.unregister(name=plugin.name) if self._manager.has_plugin(plugin.name) else None
-            self._fault(plugin.name, _one_line(error))
-            return
-        self.plugins.append(plugin)
-
-    def _misspelt_hooks(self, module: Any) -> str:
-        known = [name for name, _ in inspect.getmembers(hookspecs, inspect.isfunction) if name.startswith("vidsuite_")]
-        for name, member in inspect.getmembers(module, callable):
-            marked = getattr(member, f"{hookspecs.PROJECT}_impl", None) is not None
-            if marked and name not in known:
-                return f"implements {name!r}, which is no hook{_did_you_mean(name, known)}"
-        return ""
+            fault = _version_fault(module) or _hook_fault(module)
+            if not fault:
+                self._manager.register(module, plugin.name)
+        except Exception as error:  # pluggy's own checks, and modules whose attributes raise
+            if self._manager.has_plugin(plugin.name):
+                self._manager.unregister(name=plugin.name)
+            fault = _one_line(error)
+        if fault:
+            self._fault(plugin.name, fault)
+        else:
+            self.plugins.append(plugin)
 
     def _fault(self, plugin: str, reason: str) -> None:
         fault = PluginFault(plugin, reason)
         if fault not in self.faults:
             self.faults.append(fault)
+
+
+def _version_fault(module: Any) -> str:
+    written_for = getattr(module, "vidsuite_api", None)
+    if written_for is None:
+        return f"does not say which plugin API it is written for; add 'vidsuite_api = {API_VERSION}'"
+    if written_for != API_VERSION:
+        return (
+            f"is written for plugin API {written_for}, this vidsuite has {API_VERSION}; "
+            "install a matching version of one of them"
+        )
+    return ""
+
+
+def _hook_fault(module: Any) -> str:
+    """What is wrong with the names or marks of a plugin's hooks."""
+    known = [name for name, _ in inspect.getmembers(hookspecs, inspect.isfunction) if name.startswith("vidsuite_")]
+    for name, member in inspect.getmembers(module, callable):
+        mark = getattr(member, f"{hookspecs.PROJECT}_impl", None)
+        if not isinstance(mark, dict):
+            if name in known:
+                return f"defines {name!r} without marking it; put @hookimpl above it"
+            continue
+        meant = mark.get("specname") or name
+        if meant not in known:
+            return f"implements {meant!r}, which is no hook{_did_you_mean(meant, known)}"
+    return ""
 
 
 def _import(module: str) -> Any:
@@ -184,4 +238,6 @@ def find(rows: dict[str, Registered[S]], name: str, kind: str) -> Registered[S]:
         return matches[0]
     if matches:
         raise UsageError(f"{kind} {name!r} is ambiguous: {', '.join(row.key for row in matches)}")
-    raise UsageError(f"no {kind} {name!r}{_did_you_mean(name, rows)}")
+    close = difflib.get_close_matches(name, [*rows, *(row.spec.name for row in rows.values())], n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(rows) or 'none'}"
+    raise UsageError(f"no {kind} {name!r}{hint}")

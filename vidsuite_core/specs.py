@@ -23,13 +23,14 @@ def resolve(builder: str) -> Any:
     """Import what `"module:attribute"` names.
 
     Raises:
-        VidsuiteError: the module cannot be imported or lacks the attribute.
+        VidsuiteError: the module cannot be imported, for whatever reason, or lacks the attribute.
     """
     module_name, _, attribute = builder.partition(":")
     try:
         return getattr(import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise VidsuiteError(f"cannot load {builder!r}: {error}; check the plugin that names it") from error
+    except Exception as error:  # importing runs a plugin's code, which may raise anything
+        kind = "" if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: "
+        raise VidsuiteError(f"cannot load {builder!r}: {kind}{error}; check the plugin that names it") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class Spec:
     summary: str
 
     def __post_init__(self) -> None:
-        if not _NAME.match(self.name):
+        if not isinstance(self.name, str) or not _NAME.match(self.name):
             raise VidsuiteError(
                 f"{type(self).__name__} name {self.name!r} is not lower-case letters, digits and underscores"
             )

@@ -114,6 +114,13 @@ class Catalogue(Mapping[str, H], Generic[H]):
     def __len__(self) -> int:
         return len(self._rows)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._rows or sum(row.spec.name == name for row in self._rows.values()) == 1
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The row called `name`, or `default` where none is or several are."""
+        return self[name] if name in self else default
+
     def keys_and_names(self) -> set[str]:
         """Every full name and every name by itself."""
         return {*self._rows, *(row.spec.name for row in self._rows.values())}

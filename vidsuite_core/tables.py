@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 FORMATS = ("table", "markdown", "csv", "latex", "json", "parquet")
 
 
-_REPORTED_NOTE = ("reported: as printed in the paper, on other data; not run here, not comparable",)
-
-
 def show(console: Console, rows: Sequence[Row], titles: dict[str, str]) -> None:
     """Print a table a benchmark, dataset and preset; `titles` are the headings of the scores shown."""
     from rich.text import Text
@@ -31,8 +28,9 @@ def show(console: Console, rows: Sequence[Row], titles: dict[str, str]) -> None:
     for (benchmark, dataset, preset), members in _tables([row for row in rows if row.status == "measured"]):
         table = list(members)
         console.print(Text(f"\n{benchmark} on {dataset}, preset {preset}", style="bold"))
-        console.print(_rich_table([*table, *(row for row in reported if row.benchmark == benchmark)], titles))
-        for line in [*_footnotes(table), *_REPORTED_NOTE[: len(reported)]]:
+        own = [row for row in reported if row.benchmark == benchmark]
+        console.print(_rich_table([*table, *(row for row in own if set(row.scores) & set(titles))], titles))
+        for line in [*_footnotes(table), *_reported_notes(own, titles)]:
             console.print(Text(line, style="dim"))
 
 
@@ -41,7 +39,7 @@ def _rich_table(rows: Sequence[Row], titles: dict[str, str]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False)
     table.add_column("model", overflow="fold")
     for title in titles.values():
         table.add_column(title, justify="right", no_wrap=True)
@@ -97,7 +95,9 @@ def _footnotes(rows: Sequence[Row]) -> list[str]:
     main = [row for row in rows if not row.variant]
     lines = ["mean ± sd over folds and seeds; below it a 95 % interval (bootstrap over subjects); /s: clips a second"]
     if any(row.variant == "last" for row in rows):
-        lines.append("the epoch is chosen on the scored fold, as in the paper, which flatters; 'last epoch' is not chosen")
+        lines.append(
+            "the epoch is chosen on the scored fold, as in the paper, which flatters; 'last epoch' is not chosen"
+        )
     if any(row.indistinct for row in main):
         lines.append("≈ cannot be told apart from the best row (paired bootstrap over subjects, 95 %)")
     lines += [f"{row.model.rpartition('/')[2]}: {problem}" for row in main for problem in row.problems]
@@ -106,6 +106,14 @@ def _footnotes(rows: Sequence[Row]) -> list[str]:
         for note in row.notes:
             notes.setdefault(note, []).append(row.model.rpartition("/")[2])
     lines += [note if len(who) == len(main) else f"{', '.join(who)}: {note}" for note, who in notes.items()]
+    return lines
+
+
+def _reported_notes(rows: Sequence[Row], titles: dict[str, str]) -> list[str]:
+    lines = ["reported: as printed in the paper, on other data; not run here, not comparable"] if rows else []
+    for row in rows:
+        others = ", ".join(f"{name} {score}" for name, score in row.scores.items() if name not in titles)
+        lines += [f"reported, {row.model}: {others}"] if others else []
     return lines
 
 

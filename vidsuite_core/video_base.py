@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from types import TracebackType
@@ -113,7 +113,7 @@ class Video(ABC):
         """Release the file; the video must not be used any more."""
 
     @abstractmethod
-    def _views(self, start: int, stop: int | None) -> Iterator[np.ndarray]:
+    def _views(self, start: int, stop: int | None) -> Generator[np.ndarray]:
         """The frames as arrays (H, W, C) that are valid until the next one is asked for."""
 
     @abstractmethod

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidsuite_core.video_base import MAX_FRAME_PIXELS, Video, VideoError, VideoInfo
+from vidsuite_core.video_containers import missing_bytes
 from vidsuite_core.video_index import (
     MEMO,
     ONE_FRAME_PER_PACKET,
@@ -14,7 +15,6 @@ from vidsuite_core.video_index import (
     IndexContradicted,
     declared_frames,
     index_packets,
-    missing_bytes,
 )
 from vidsuite_core.video_stream import Converter, Decoder, layout
 
@@ -55,15 +55,18 @@ class FileVideo(Video):
         self._idle = None
 
     def _describe(self, decoder: Decoder) -> VideoInfo:
-        self._pixel_format, channels, dtype = layout(decoder.pixel_format(), self.name)
-        stream = decoder.stream
+        pixel_format, stream = decoder.pixel_format(), decoder.stream
+        if pixel_format is None:
+            self._refuse_cut(0)
+            raise VideoError(f"{self.name}: holds no frames")
+        self._pixel_format, channels, dtype = layout(pixel_format, self.name)
         width, height = stream.codec_context.width, stream.codec_context.height
         if not 0 < width * height <= MAX_FRAME_PIXELS:
             raise VideoError(
                 f"{self.name}: frames of {width} x {height} pixels; 1 to {MAX_FRAME_PIXELS} pixels can be read"
             )
         return VideoInfo(
-            frames=declared_frames(decoder.container, stream),
+            frames=declared_frames(decoder.container, stream) if missing_bytes(self.path) == 0 else None,
             fps=float(stream.average_rate or stream.guessed_rate or 0),
             width=width,
             height=height,
@@ -71,7 +74,7 @@ class FileVideo(Video):
             dtype=dtype,
         )
 
-    def _views(self, start: int, stop: int | None) -> Iterator[np.ndarray]:
+    def _views(self, start: int, stop: int | None) -> Generator[np.ndarray]:
         if start == stop:
             return
         convert = Converter(self._pixel_format)
@@ -84,7 +87,7 @@ class FileVideo(Video):
             yield convert(frame)
 
     def _count(self) -> int:
-        if self._codec in ONE_FRAME_PER_PACKET and self._scan().complete and not missing_bytes(self.path):
+        if self._codec in ONE_FRAME_PER_PACKET and missing_bytes(self.path) == 0 and self._scan().complete:
             return len(self._scan())
         count = 0
         for number, _ in self._decoded(0, None):
@@ -112,7 +115,12 @@ class FileVideo(Video):
     def _run(self, decoder: Decoder, start: int, stop: int | None) -> Iterator[tuple[int, VideoFrame]]:
         while stop is None or decoder.position < stop:
             number = decoder.position
-            frame = decoder.next()
+            try:
+                frame = decoder.next()
+            except VideoError:
+                if decoder.sought and number <= start:
+                    raise IndexContradicted from None  # the key frame may have been no place to begin at
+                raise
             if frame is None:
                 self._check_end(number, start, stop)
                 return
@@ -144,10 +152,7 @@ class FileVideo(Video):
 
     def _check_end(self, count: int, start: int, stop: int | None) -> None:
         """The stream has ended after `count` frames: is it whole, and was more asked for?"""
-        if lacking := missing_bytes(self.path):
-            raise VideoError(
-                f"{self.name}: is truncated, frame {count} is missing with the last {lacking} bytes; copy it again"
-            )
+        self._refuse_cut(count)
         expected = self.info.frames
         if expected is None and self._index is not None and self._index.complete:
             expected = len(self._index)
@@ -157,6 +162,13 @@ class FileVideo(Video):
             raise VideoError(f"{self.name}: holds no frames")
         if start > count or (stop is not None and stop > count):
             raise self._too_short(count, start, stop)
+
+    def _refuse_cut(self, count: int) -> None:
+        if lacking := missing_bytes(self.path):
+            raise VideoError(
+                f"{self.name}: is truncated, {lacking} bytes or more are missing at its end and the frames from "
+                f"{count} on with them; copy it again"
+            )
 
     def _decoder_before(self, start: int) -> Decoder:
         """A decoder at frame `start` or before it: the idle one, moved where that pays, or a new one."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 from vidsuite_core.paths import atomic_write
 from vidsuite_core.video_base import MAX_FRAME_PIXELS, VideoError
@@ -104,7 +104,7 @@ def _encode(file: BinaryIO, images: Iterator[np.ndarray], fps: Fraction, coding:
     import av
 
     with av.open(file, "w", format=_CONTAINERS[path.suffix.lower()], options={"fflags": "bitexact"}) as container:
-        stream = container.add_stream(coding.encoder, rate=fps, options=coding.options)
+        stream = cast("VideoStream", container.add_stream(coding.encoder, rate=fps, options=coding.options))
         for number, frame in enumerate(_converted(images, coding)):
             if not number:
                 _configure(stream, frame, fps)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -42,7 +42,7 @@ class ImageVideo(Video):
     def _count(self) -> int:
         return len(self.files)
 
-    def _views(self, start: int, stop: int | None) -> Iterator[np.ndarray]:
+    def _views(self, start: int, stop: int | None) -> Generator[np.ndarray]:
         for number, file in enumerate(self.files[start:stop], start):
             image = read_image(file)
             if image.shape != self.info.shape or image.dtype != self.info.dtype:

@@ -1,4 +1,4 @@
-"""Which time stamp frame n has, and whether a file is whole: what exact seeks and counts rest on."""
+"""Which time stamp frame n has: what exact seeks and cheap counts rest on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,13 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-ONE_FRAME_PER_PACKET = frozenset(
-    "h264 hevc vp9 av1 mpeg1video mpeg2video mjpeg ffv1 huffyuv ffvhuff utvideo png rawvideo prores dnxhd".split()
-)
-"""Codecs whose packets, as demuxed, each give one frame. Others (MPEG-4 part 2, VP8, ...) know skipped or hidden ones."""
+# fmt: off
+ONE_FRAME_PER_PACKET = frozenset((
+    "av1", "dnxhd", "ffv1", "ffvhuff", "h264", "hevc", "huffyuv", "mjpeg", "mpeg1video", "mpeg2video", "png", "prores",
+    "rawvideo", "utvideo", "vp9",
+))
+# fmt: on
+"""Codecs whose packets each give one frame. Others (MPEG-4 part 2, VP8, ...) know skipped or hidden frames."""
 
 _KEPT_INDEXES = 64
 _FileKey = tuple[str, int, int]
@@ -55,7 +59,7 @@ class FrameIndex:
         if not packets or not packets[0][1]:
             return None
         ordered = sorted(packets)
-        if ordered[0][0] != packets[0][0] or any(a[0] == b[0] for a, b in zip(ordered, ordered[1:], strict=False)):
+        if ordered[0][0] != packets[0][0] or any(a[0] == b[0] for a, b in pairwise(ordered)):
             return None
         index = cls()
         index.pts.extend(pts for pts, _ in ordered)
@@ -157,7 +161,7 @@ def index_packets(container: InputContainer, stream: VideoStream) -> FrameIndex 
 
 
 def declared_frames(container: InputContainer, stream: VideoStream) -> int | None:
-    """The number of frames where the container's own table can be believed: whole MP4 and MOV files.
+    """The number of frames where the container's own table can be believed: in whole MP4 and MOV files.
 
     AVI, Matroska, WebM and MPEG state none, or one that counts dropped frames.
     """
@@ -168,46 +172,4 @@ def declared_frames(container: InputContainer, stream: VideoStream) -> int | Non
         return None
     if any(entry.is_discard for entry in entries):
         return None
-    last = entries[-1]
-    return stream.frames if last.pos + last.size <= container.size else None
-
-
-def missing_bytes(path: Path) -> int:
-    """How many bytes the file lacks by its own header; 0 where it lacks none or its format does not say.
-
-    Needed for AVI and Matroska, whose demuxers take a cut at a packet's end for the end.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(4096)
-    if head[:4] == b"RIFF":
-        # One byte of padding is often left out.
-        return max(0, int.from_bytes(head[4:8], "little") + 8 - size - 1)
-    if head[:4] == b"\x1a\x45\xdf\xa3":
-        return max(0, _matroska_end(head) - size)
-    return 0
-
-
-def _matroska_end(head: bytes) -> int:
-    """Where the segment of a Matroska file ends; 0 where its size is left open, as for live streams."""
-    place = 4
-    for _ in range(8):  # the EBML header, perhaps Void elements, then the segment
-        length, place = _ebml_size(head, place)
-        if length is None:
-            return 0
-        place += length
-        if head[place : place + 4] == b"\x18\x53\x80\x67":
-            length, place = _ebml_size(head, place + 4)
-            return 0 if length is None else place + length
-        place += 1  # the id of a Void or CRC-32 element
-    return 0
-
-
-def _ebml_size(head: bytes, place: int) -> tuple[int | None, int]:
-    """The element size that is written at `place`, None where unknown, and where its content begins."""
-    if place >= len(head) or not head[place]:
-        return None, place
-    width = 9 - head[place].bit_length()
-    value = int.from_bytes(head[place : place + width], "big") & ((1 << 7 * width) - 1)
-    unknown = value == (1 << 7 * width) - 1
-    return (None if unknown else value), place + width
+    return stream.frames

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import zlib
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
 # Files come from strangers: no play lists, scripts or image patterns that would open other files or addresses.
 _OPEN_OPTIONS = {
     "protocol_whitelist": "file",
-    "format_whitelist": "apng,asf,avi,dv,flv,gif,h263,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,"
-    "mxf,nut,obu,ogg,rm,vc1,webm,wtv,yuv4mpegpipe",
+    "format_whitelist": "asf,avi,flv,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,ogg,webm,"
+    "yuv4mpegpipe",
 }
+_LIMITS = {"max_pixels": str(MAX_FRAME_PIXELS)}
 # FFmpeg conceals damage by default, with grey or repeated blocks.
-_DECODER_OPTIONS = {"err_detect": "crccheck+bitstream+buffer+explode", "max_pixels": str(MAX_FRAME_PIXELS)}
+_STRICT = _LIMITS | {"err_detect": "crccheck+bitstream+buffer+explode"}
+# These mark the frames that they conceal, and must bear the references that lack where decoding begins.
+_MARKING = ("h264", "hevc")
 
 
 class Decoder:
@@ -41,9 +45,9 @@ class Decoder:
         self.container = _open(path, name)
         self.stream = _video_stream(self.container, name)
         self.codec = self.stream.codec_context.name
-        self.stream.codec_context.options = _DECODER_OPTIONS
+        self.stream.codec_context.options = _LIMITS if self.codec in _MARKING else _STRICT
         self.stream.codec_context.thread_count = threads
-        self.stream.codec_context.thread_type = "AUTO"  # type: ignore[assignment]
+        self.stream.codec_context.thread_type = "AUTO"
         self._first: VideoFrame | None = None
         self._frames = self._from_start()
 
@@ -60,15 +64,13 @@ class Decoder:
             self.position += 1
         return frame
 
-    def pixel_format(self) -> str:
-        """FFmpeg's name of the stream's pixel format; decodes a frame where the header does not tell."""
+    def pixel_format(self) -> str | None:
+        """FFmpeg's name of the pixel format, by the first frame where the header does not tell; None without frames."""
         stated = self.stream.codec_context.pix_fmt
         if stated:
             return stated
         self._first = next(self._frames, None)
-        if self._first is None:
-            raise VideoError(f"{self.name}: holds no frames")
-        return self._first.format.name
+        return self._first.format.name if self._first else None
 
     def seek(self, index: FrameIndex, key: int) -> bool:
         """Go to key frame `key` or an earlier one; False, and of no more use, where that fails."""
@@ -95,7 +97,7 @@ class Decoder:
         except (av.FFmpegError, VideoError):
             return None
 
-    def _from_start(self) -> Iterator[VideoFrame]:
+    def _from_start(self) -> Generator[VideoFrame]:
         sent, first_pts, countable = 0, None, self.codec in ONE_FRAME_PER_PACKET
         for packet in self._packets():
             if not sent:
@@ -109,7 +111,7 @@ class Decoder:
         if countable and self.position < sent:
             raise self._fault(f"{sent} packets gave {self.position} frames")
 
-    def _from_key(self, landed: Packet[VideoStream]) -> Iterator[VideoFrame]:
+    def _from_key(self, landed: Packet[VideoStream]) -> Generator[VideoFrame]:
         yield from self._decode(landed)
         for packet in self._packets():
             # Pictures that are shown before the key frame refer to frames that were not decoded.
@@ -128,7 +130,7 @@ class Decoder:
                 raise self._fault(str(error.strerror).lower()) from error
             if packet is None:
                 return
-            if packet.is_corrupt:
+            if packet.is_corrupt or (self.codec == "ffv1" and _has_wrong_checksum(bytes(packet))):
                 raise self._fault("a packet is damaged or cut short")
             if packet.size:
                 yield packet
@@ -153,6 +155,26 @@ class Decoder:
         )
 
 
+_REVERSED_BITS = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
+
+
+def _has_wrong_checksum(packet: bytes) -> bool:
+    """Whether an FFV1 packet has slice checksums and one is wrong; FFmpeg would conceal the slice.
+
+    A slice ends in its size (24 bits), a status (8) and a checksum (32) that makes the CRC of the
+    whole slice 0 (RFC 9043, section 4.9). Without checksums the chain of sizes does not fit.
+    """
+    end, slices = len(packet), []
+    while end > 0:
+        start = end - 8 - int.from_bytes(packet[end - 8 : end - 5], "big")
+        if start < 0:
+            return False
+        slices.append(packet[start:end])
+        end = start
+    # zlib's CRC runs from the low bit and inverts at both ends.
+    return any(zlib.crc32(part.translate(_REVERSED_BITS), 0xFFFFFFFF) != 0xFFFFFFFF for part in slices)
+
+
 def _open(path: Path, name: str) -> InputContainer:
     import av
 
@@ -162,8 +184,10 @@ def _open(path: Path, name: str) -> InputContainer:
         raise VideoError(f"{name}: no such file")
     try:
         return av.open(str(path), options=_OPEN_OPTIONS, metadata_errors="replace")
-    except av.error.InvalidDataError as error:
-        raise VideoError(f"{name}: is not a video (or has lost its header); give an MP4, AVI, MKV, ...") from error
+    except (av.error.InvalidDataError, av.error.ArgumentError) as error:
+        raise VideoError(
+            f"{name}: is not a video, or lost its header to a cut; give an MP4, AVI, MKV, MPEG, ... file"
+        ) from error
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"{name}: cannot be opened ({error.strerror})") from error
 
@@ -213,6 +237,7 @@ class Converter:
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: VideoFrame) -> np.ndarray:
+        """The frame's pixels; may be a view of its memory."""
         if frame.format.name != self.pixel_format:
             frame = self._reformatter.reformat(frame, format=self.pixel_format, threads=1)
         array = frame.to_ndarray()

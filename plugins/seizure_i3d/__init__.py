@@ -113,4 +113,10 @@ def vidsuite_weights():
 @hookimpl
 def vidsuite_commands():
     """The paper's random hyper-parameter search (section 3.5.1)."""
-    return []
+    return [
+        CommandSpec(
+            name="seizure_search",
+            summary="Random search of the LSTM-FC's hyper-parameters.",
+            builder=f"{__name__}.search:search",
+        )
+    ]

@@ -101,12 +101,22 @@ class _Builder:
         self.frames, self.girth = frames, girth
         self.rows: list[tuple[Array, Array, tuple[float, float], float, Array, int]] = []
 
-    def add(self, start, end, radius, albedo: float, layer: int, opacity: Array | None = None) -> None:
+    def add(
+        self,
+        start: Array,
+        end: Array,
+        radius: float | tuple[float, float],
+        albedo: float,
+        layer: int,
+        opacity: Array | None = None,
+    ) -> None:
+        """Add a capsule that is painted with `layer`."""
         first, second = radius if isinstance(radius, tuple) else (radius, radius)
         shown = np.ones(self.frames) if opacity is None else opacity
         self.rows.append((start, end, (first * self.girth, second * self.girth), albedo, shown, layer))
 
     def build(self) -> Capsules:
+        """All capsules added."""
         start, end, radius, albedo, opacity, layer = zip(*self.rows, strict=True)
         return Capsules(
             start=np.stack(start, axis=1),
@@ -154,7 +164,7 @@ def _elbow(shoulder: Array, hand: Array, upper: float, lower: float, pole: Array
 
 
 def patient_capsules(track: PoseTrack, look: Look, rest: Array) -> Capsules:
-    """Lay the patient into bed; `rest` (2, 3) is where the hands rest, in the trunk's frame, from the shoulders' middle."""
+    """Lay the patient into bed; `rest` (2, 3) is where the hands rest: across, headwards and up from mid-shoulders."""
     frames, s = len(track.jaw), look.stature
     builder = _Builder(frames, look.girth)
     pelvis = np.zeros((frames, 3))
@@ -190,7 +200,9 @@ def _add_leg(builder: _Builder, track: PoseTrack, look: Look, pelvis: Array, lat
     knee = hip + 0.43 * s * direction(hip_angle)
     ankle = knee + 0.42 * s * direction(knee_angle)
     ankle[:, 2] = np.maximum(ankle[:, 2], 0.05)
-    toes = ankle + s * (0.05 * direction(knee_angle) + np.stack([0.04 * sign + 0 * out, 0 * out, 0.16 + 0 * out], axis=1))
+    toes = ankle + s * (
+        0.05 * direction(knee_angle) + np.stack([0.04 * sign + 0 * out, 0 * out, 0.16 + 0 * out], axis=1)
+    )
     builder.add(hip, knee, (0.088, 0.062), look.gown if look.trousers else look.skin, BELOW_BLANKET)
     builder.add(knee, ankle, (0.058, 0.040), look.skin, BELOW_BLANKET)
     builder.add(ankle, toes, (0.042, 0.032), look.skin, BELOW_BLANKET)
@@ -235,7 +247,9 @@ def _add_head(builder: _Builder, track: PoseTrack, look: Look, neck: Array, trun
         builder.add(eye, eye + 0.012 * cheek, 0.013, 0.10, ABOVE_BLANKET, _facing(face + 6 * across * cheek, camera))
     mouth = middle + s * (0.098 * face - (0.055 + jaw / 2) * crown)
     opening = (0.011, 0.011)
-    builder.add(mouth - 0.020 * cheek, mouth + 0.020 * cheek - jaw * crown, opening, 0.15, ABOVE_BLANKET, _facing(face, camera))
+    builder.add(
+        mouth - 0.020 * cheek, mouth + 0.020 * cheek - jaw * crown, opening, 0.15, ABOVE_BLANKET, _facing(face, camera)
+    )
 
 
 def _facing(direction: Array, camera: Array) -> Array:
@@ -246,7 +260,12 @@ def _facing(direction: Array, camera: Array) -> Array:
 def staff_capsules(track: StaffTrack, rng: np.random.Generator) -> Capsules:
     """A member of staff who stands, walks and reaches over the bed."""
     frames = len(track.stride)
-    s, coat, skin, hair = rng.uniform(0.95, 1.08), rng.uniform(0.45, 0.85), rng.uniform(0.5, 0.75), rng.uniform(0.15, 0.5)
+    s, coat, skin, hair = (
+        rng.uniform(0.95, 1.08),
+        rng.uniform(0.45, 0.85),
+        rng.uniform(0.5, 0.75),
+        rng.uniform(0.15, 0.5),
+    )
     builder = _Builder(frames, 1.0)
     opacity = track.present.astype(float)
     ground = np.concatenate([track.place, np.full((frames, 1), FLOOR)], axis=1)

@@ -8,6 +8,7 @@ them apart. `Difficulty` holds every number that makes the classes easier or har
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -183,7 +184,9 @@ def _automatism(rng: np.random.Generator, seconds: Array, tempo: float, amplitud
     return amplitude * envelope * (1 + np.sin(2 * np.pi * tempo * seconds + rng.uniform(0, 2 * np.pi) + wobble)) / 2
 
 
-def _hands(rng, wander, arms: float, temperament: Temperament, seconds: Array) -> Array:
+def _hands(
+    rng: np.random.Generator, wander: Callable[[float], Array], arms: float, temperament: Temperament, seconds: Array
+) -> Array:
     """Offsets of both hands (T, 2, 3): the path that both classes share, and the fumbling of one hand."""
     sides = []
     for side in (0, 1):
@@ -195,9 +198,13 @@ def _hands(rng, wander, arms: float, temperament: Temperament, seconds: Array) -
 
 @dataclass(frozen=True, kw_only=True)
 class StaffTrack:
-    """A member of staff over T frames: `place` (T, 2) on the floor in metres, `stride` (T,) phase, `reach` (T,) in [0, 1].
+    """A member of staff over T frames.
 
-    `present` (T,) is False while nobody is in the room.
+    Attributes:
+        place: (T, 2) on the floor, in metres.
+        stride: (T,) steps taken so far.
+        reach: (T,) in [0, 1], how far the arms are stretched over the bed.
+        present: (T,) False while nobody is in the room.
     """
 
     place: Array

@@ -102,7 +102,7 @@ def plan(options: Options) -> list[Planned]:
         if not patients[label] <= seizures[label] <= samples[label]:
             raise UsageError(
                 f"{options.seconds:g} s in {options.seizures} seizures of {options.patients} patients leave class "
-                f"{CLASSES[label]} {samples[label]} samples, {seizures[label]} seizures and {patients[label]} patients; "
+                f"{CLASSES[label]} {samples[label]} samples, {seizures[label]} seizures, {patients[label]} patients; "
                 "each patient needs a seizure and each seizure a sample"
             )
         planned += _plan_class(options, rng, label, members[label], seizures[label], samples[label], len(planned))

@@ -1,9 +1,4 @@
-"""Renders the synthetic recordings: a bed seen by a wall camera that carries its own infrared lamp.
-
-The lamp sits at the camera, so surfaces that face the camera are bright, brightness falls with the square of the
-distance, and shadows hide behind what throws them. Room and furniture are ray-cast once a recording; body and blanket
-are painted over them frame by frame, from far to near. Room axes are those of `body`.
-"""
+"""Renders the synthetic recordings: body and blanket painted over the empty room, frame by frame, from far to near."""
 
 from __future__ import annotations
 
@@ -14,204 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsuite_core.samples import Box
-from vidsuite_plugins.seizure_i3d.body import (
-    ABOVE_BLANKET,
-    BELOW_BLANKET,
-    FLOOR,
-    HINGE,
-    Capsules,
-    Look,
-    bed_height,
-)
+from vidsuite_plugins.seizure_i3d.body import ABOVE_BLANKET, BELOW_BLANKET, Capsules, Look, bed_height
 from vidsuite_plugins.seizure_i3d.motion import Array
+from vidsuite_plugins.seizure_i3d.room import PIVOT, WIDTH, Camera, Image, Room, furnish, shade
 
-Image = NDArray[np.float32]
-
-WIDTH, LENGTH = 0.95, 2.05  # of the mattress, in metres
+SOFTNESS = 0.35  # share of the light that skin and clothes scatter to all sides
 EXPOSURE = 0.85
 KNEE = 1.5  # of the tone curve: where bright surfaces begin to be compressed
-AMBIENT = 0.12  # share of the light that comes from all around
-SOFTNESS = 0.35  # the same for skin and clothes, which scatter infrared light
-
-
-@dataclass(frozen=True, kw_only=True)
-class Camera:
-    """A pinhole camera; pixel centres are at half-integers."""
-
-    position: Array
-    axes: Array
-    focal: float
-    width: int
-    height: int
-
-    @classmethod
-    def of(cls, look: Look, width: int, height: int) -> Camera:
-        """The camera that looks at the patient's bed, for frames of `width` x `height` pixels."""
-        position = np.array(look.camera)
-        forward = np.array(look.aim) - position
-        forward /= np.linalg.norm(forward)
-        right = np.cross(forward, [0.0, 0.0, 1.0])
-        right /= np.linalg.norm(right)
-        axes = np.stack([right, np.cross(forward, right), forward])
-        return cls(position=position, axes=axes, focal=look.focal * width, width=width, height=height)
-
-    def project(self, points: Array) -> tuple[Array, Array]:
-        """Pixels (..., 2) and depths (...) in metres along the optical axis of points (..., 3)."""
-        seen = (points - self.position) @ self.axes.T
-        depth = np.maximum(seen[..., 2], 0.05)
-        return self.focal * seen[..., :2] / depth[..., None] + np.array([self.width, self.height]) / 2, depth
-
-    def rays(self, scale: int) -> Image:
-        """Unit directions (H * scale, W * scale, 3) through the centres of `scale`-fold finer pixels."""
-        xs = ((np.arange(self.width * scale) + 0.5) / scale - self.width / 2) / self.focal
-        ys = ((np.arange(self.height * scale) + 0.5) / scale - self.height / 2) / self.focal
-        grid = np.stack([*np.meshgrid(xs, ys), np.ones((len(ys), len(xs)))], axis=-1) @ self.axes
-        return (grid / np.linalg.norm(grid, axis=-1, keepdims=True)).astype(np.float32)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Solid:
-    """A box between `low` and `high`, turned about the backrest's hinge by `tilt`, or the ellipsoid inscribed in it."""
-
-    low: tuple[float, float, float]
-    high: tuple[float, float, float]
-    albedo: float
-    tilt: float = 0.0
-    rounded: bool = False
-    in_front: bool = False
-
-    def corners(self) -> Array:
-        """The eight corners (8, 3) in room axes."""
-        grid = np.array(np.meshgrid(*zip(self.low, self.high, strict=True))).reshape(3, 8).T
-        return _turn(grid - _HINGE, self.tilt) + _HINGE
-
-
-_HINGE = np.array([0.0, HINGE, 0.0])
-
-
-def _turn(points: Array, tilt: float) -> Array:
-    cos, sin = np.cos(tilt), np.sin(tilt)
-    return points @ np.array([[1, 0, 0], [0, cos, sin], [0, -sin, cos]])
-
-
-def furnish(look: Look) -> list[Solid]:
-    """Bed, rails and what else stands in the room."""
-    rng = np.random.default_rng(look.furniture)
-    half, tilt, near = WIDTH / 2, look.backrest, np.sign(look.camera[0])
-    frame = float(rng.uniform(0.25, 0.5))
-    solids = [
-        Solid(low=(-half, 0.0, -0.16), high=(half, HINGE + 0.03, 0.0), albedo=look.sheet),
-        Solid(low=(-half, HINGE - 0.03, -0.16), high=(half, LENGTH, 0.0), albedo=look.sheet, tilt=tilt),
-        Solid(low=(-half + 0.03, 0.0, -0.34), high=(half - 0.03, LENGTH, -0.17), albedo=frame * 0.6),
-        Solid(low=(-half - 0.02, LENGTH + 0.02, -0.35), high=(half + 0.02, LENGTH + 0.06, 0.42), albedo=frame),
-        Solid(low=(-half - 0.02, -0.07, -0.35), high=(half + 0.02, -0.03, 0.16), albedo=frame, in_front=True),
-        Solid(low=(-0.32, 1.50, -0.02), high=(0.32, 2.00, 0.16), albedo=look.sheet * 1.05, tilt=tilt, rounded=True),
-    ]
-    for side in (-1.0, 1.0):
-        x, in_front = side * (half + 0.03), bool(side == near)
-        first, last = 0.55, 1.45
-        bars = [((first, 0.22), (last, 0.255)), ((first, 0.08), (last, 0.105))]
-        bars += [((y, -0.2), (y + 0.03, 0.25)) for y in (first, (first + last) / 2, last)]
-        solids += [
-            Solid(low=(x - 0.012, *low), high=(x + 0.012, *high), albedo=frame * 1.3, in_front=in_front)
-            for low, high in bars
-        ]
-    for side in (-1.0, 1.0):
-        x, y = side * rng.uniform(0.95, 1.2), rng.uniform(1.5, 1.9)
-        top = rng.uniform(0.05, 0.35)
-        size = rng.uniform(0.18, 0.28)
-        solids.append(
-            Solid(low=(x - size, y - size, FLOOR), high=(x + size, y + size, top), albedo=float(rng.uniform(0.2, 0.7)))
-        )
-    pole, wall = float(-near * rng.uniform(0.7, 1.6)), 2.34
-    solids += [
-        Solid(low=(pole - 0.015, 2.0, FLOOR), high=(pole + 0.015, 2.03, 1.3), albedo=0.7),
-        Solid(low=(pole - 0.08, 1.96, 0.95), high=(pole + 0.08, 2.05, 1.2), albedo=0.85),
-        Solid(low=(-1.4, wall, 0.62), high=(1.4, wall + 0.06, 0.80), albedo=float(rng.uniform(0.4, 0.8))),
-    ]
-    return solids
-
-
-@dataclass(frozen=True, kw_only=True)
-class Room:
-    """The empty room: its radiance (H, W), and how far each pixel's nearest thing stands in front of the patient."""
-
-    radiance: Image
-    in_front: Image
-    camera: Camera
-
-
-def _shade(albedo: float, cosine: Image, distance: Image) -> Image:
-    return albedo * (AMBIENT + (1 - AMBIENT) * np.abs(cosine)) / distance**2
-
-
-def render_room(look: Look, width: int, height: int) -> Room:
-    """Ray-cast the room twice as fine as the frames, then average."""
-    import cv2
-
-    camera, scale = Camera.of(look, width, height), 2
-    rays = camera.rays(scale)
-    distance = np.full(rays.shape[:2], np.inf, dtype=np.float32)
-    radiance, in_front = np.zeros_like(distance), np.zeros_like(distance)
-    rng = np.random.default_rng(look.furniture + 1)
-    walls = [(2, FLOOR, rng.uniform(0.12, 0.3)), (1, 2.4, rng.uniform(0.3, 0.6)), (0, 3.0, 0.4), (0, -3.0, 0.4)]
-    for axis, place, albedo in walls:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t = (place - camera.position[axis]) / rays[..., axis]
-        hit = (t > 0) & (t < distance)
-        distance[hit] = t[hit]
-        radiance[hit] = _shade(albedo, rays[..., axis][hit], t[hit])
-    for solid in furnish(look):
-        _cast(solid, camera, rays, distance, radiance, in_front, scale)
-    cloth = cv2.GaussianBlur(rng.standard_normal(distance.shape).astype(np.float32), (0, 0), 3.0 * width / 256)
-    stains = cv2.GaussianBlur(rng.standard_normal(distance.shape).astype(np.float32), (0, 0), 14.0 * width / 256)
-    radiance *= 1 + 0.04 * cloth / cloth.std() + 0.06 * stains / stains.std()
-    size = (width, height)
-    return Room(
-        radiance=cv2.resize(radiance, size, interpolation=cv2.INTER_AREA),
-        in_front=cv2.resize(in_front, size, interpolation=cv2.INTER_AREA),
-        camera=camera,
-    )
-
-
-def _cast(solid: Solid, camera: Camera, rays: Image, distance: Image, radiance: Image, in_front: Image, scale: int):
-    """Draw one solid into the buffers where it is the nearest."""
-    pixels, _ = camera.project(solid.corners())
-    x0, y0 = np.clip(np.floor(pixels.min(0) * scale), 0, None).astype(int)
-    x1, y1 = np.ceil(pixels.max(0) * scale).astype(int) + 1
-    part = (slice(y0, max(y1, 0)), slice(x0, max(x1, 0)))
-    direction = rays[part]
-    if direction.size == 0:
-        return
-    origin = (_turn(camera.position - _HINGE, -solid.tilt) + _HINGE).astype(np.float32)
-    direction = _turn(direction, -solid.tilt).astype(np.float32)
-    t, cosine = _ellipsoid(solid, origin, direction) if solid.rounded else _box(solid, origin, direction)
-    hit = t < distance[part]
-    distance[part][hit] = t[hit]
-    radiance[part][hit] = _shade(solid.albedo, cosine[hit], t[hit])
-    in_front[part][hit] = float(solid.in_front)
-
-
-def _box(solid: Solid, origin: Image, direction: Image) -> tuple[Image, Image]:
-    low, high = np.array(solid.low, dtype=np.float32), np.array(solid.high, dtype=np.float32)
-    safe = np.where(np.abs(direction) < 1e-6, np.float32(1e-6), direction)
-    first, second = (low - origin) / safe, (high - origin) / safe
-    entries = np.minimum(first, second)
-    near, far = entries.max(-1), np.maximum(first, second).min(-1)
-    cosine = np.take_along_axis(direction, entries.argmax(-1)[..., None], axis=-1)[..., 0]
-    return np.where((near < far) & (near > 0), near, np.inf), cosine
-
-
-def _ellipsoid(solid: Solid, origin: Image, direction: Image) -> tuple[Image, Image]:
-    low, high = np.array(solid.low, dtype=np.float32), np.array(solid.high, dtype=np.float32)
-    radii, middle = (high - low) / 2, (high + low) / 2
-    o, d = (origin - middle) / radii, direction / radii
-    a, b, c = (d * d).sum(-1), (d * o).sum(-1), (o * o).sum(-1) - 1
-    root = np.sqrt(np.maximum(b * b - a * c, 0))
-    t = np.where(b * b > a * c, (-b - root) / a, np.inf).astype(np.float32)
-    normal = (o + np.where(np.isfinite(t), t, 0)[..., None] * d) / radii
-    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-6)
-    return t, (normal * direction).sum(-1)
+NOISE, PATTERN = 3.0, 0.035  # temporal noise in grey levels, fixed pattern as a share of the light
 
 
 def _paint(canvas: Image, x: Array, y: Array, r: Array, value: Array, opacity: float) -> None:
@@ -226,7 +31,7 @@ def _paint(canvas: Image, x: Array, y: Array, r: Array, value: Array, opacity: f
     py = (np.arange(y0, y0 + region.shape[0], dtype=np.float32) + np.float32(0.5 - y[0]))[:, None]
     square = max(dx * dx + dy * dy, 1e-6)
     t = px * np.float32(dx / square) + py * np.float32(dy / square)
-    np.clip(t, 0, 1, out=t)
+    np.minimum(np.maximum(t, 0, out=t), 1, out=t)
     across, down = px - t * np.float32(dx), py - t * np.float32(dy)
     across *= across
     down *= down
@@ -239,7 +44,7 @@ def _paint(canvas: Image, x: Array, y: Array, r: Array, value: Array, opacity: f
     radius *= facing
     radius *= np.float32(0.5)
     radius += np.float32(0.5)
-    alpha = np.clip(radius, 0, 1, out=radius)
+    alpha = np.minimum(np.maximum(radius, 0, out=radius), 1, out=radius)
     if opacity < 1:
         alpha *= np.float32(opacity)
     np.maximum(facing, 0, out=facing)
@@ -338,19 +143,18 @@ class Blanket:
         region = canvas[y0 : max(y1, 0), x0 : max(x1, 0)]
         if region.size == 0:
             return
-        cloth, mask = np.zeros_like(region), np.zeros_like(region)
+        cloth = np.zeros((*region.shape, 2), dtype=np.float32)  # radiance and coverage
         near -= np.array([x0, y0], dtype=np.int32) * 16 + 8
         quads = np.stack([near[:-1, :-1], near[:-1, 1:], near[1:, 1:], near[1:, :-1]], axis=2)
         shades = (value[:-1, :-1] + value[1:, 1:] + value[:-1, 1:] + value[1:, :-1]) / 4
         far = (depth[:-1, :-1] + depth[1:, 1:]) / 2
-        quads, shades = quads.reshape(-1, 4, 2), shades.reshape(-1)
+        quads, shades = quads.reshape(-1, 4, 2), shades.reshape(-1).tolist()
         for i in np.argsort(-far.reshape(-1)):
-            cv2.fillConvexPoly(cloth, quads[i], float(shades[i]), cv2.LINE_8, 4)
-            cv2.fillConvexPoly(mask, quads[i], 1.0, cv2.LINE_8, 4)
+            cv2.fillConvexPoly(cloth, quads[i], (shades[i], 1.0), cv2.LINE_8, 4)
         size = 2 * int(canvas.shape[1] / 110) + 1
-        soft = cv2.GaussianBlur(cloth, (size, size), 0) / np.maximum(cv2.GaussianBlur(mask, (size, size), 0), 1e-3)
-        alpha = cv2.GaussianBlur(mask, (3, 3), 0)
-        region += alpha * (soft - region)
+        soft = cv2.GaussianBlur(cloth, (size, size), 0)
+        alpha = cv2.GaussianBlur(cloth[..., 1], (3, 3), 0)
+        region += alpha * (soft[..., 0] / np.maximum(soft[..., 1], 1e-3) - region)
 
     def _shading(self, vertices: Array, camera: Camera) -> Array:
         across, along = np.gradient(vertices, axis=1), np.gradient(vertices, axis=0)
@@ -359,7 +163,7 @@ class Blanket:
         sight = camera.position - vertices
         distance = np.linalg.norm(sight, axis=-1)
         cosine = (normal * sight).sum(-1) / distance
-        return _shade(self.look.blanket, cosine, distance)
+        return shade(self.look.blanket, cosine, distance)
 
 
 class Sensor:
@@ -367,16 +171,16 @@ class Sensor:
 
     def __init__(self, rng: np.random.Generator, camera: Camera) -> None:
         width, height = camera.width, camera.height
-        automatic = float(((camera.position - _HINGE) ** 2).sum())  # the bed is exposed alike at any distance
+        automatic = float(((camera.position - PIVOT) ** 2).sum())  # the bed is exposed alike at any distance
         ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
         centre = np.array([width, height]) * rng.uniform(0.42, 0.58, 2)
         away = ((xs - centre[0]) ** 2 + (ys - centre[1]) ** 2) / (width / 2) ** 2
         lamp = 0.25 + 0.85 * np.exp(-away / 0.9) + 0.10 * np.exp(-away / 0.08)
-        pattern = 1 + 0.035 * rng.standard_normal((height, width)) + 0.01 * rng.standard_normal((1, width))
+        pattern = 1 + PATTERN * rng.standard_normal((height, width)) + 0.01 * rng.standard_normal((1, width))
         self.gain = (EXPOSURE * automatic * lamp * pattern).astype(np.float32)
         self.margin = 61
         noise = rng.standard_normal((height + self.margin, width + self.margin))
-        self.noise = (4.0 * noise).astype(np.float32)
+        self.noise = (NOISE * noise).astype(np.float32)
         self.rng = rng
 
     def expose(self, radiance: Image) -> NDArray[np.uint8]:
@@ -397,7 +201,7 @@ def render(
     camera = room.camera
     body, visitor = _Projected.of(patient, camera), _Projected.of(staff, camera)
     below = patient.layer == BELOW_BLANKET
-    bed_depth = float(camera.project(np.array([0.0, HINGE, 0.0]))[1])
+    bed_depth = float(camera.project(PIVOT)[1])
     rows = np.flatnonzero(room.in_front.max(1) > 0)
     front = slice(rows[0], rows[-1] + 1) if len(rows) else slice(0, 0)
     for frame in range(len(patient.opacity)):

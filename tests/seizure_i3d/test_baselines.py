@@ -12,12 +12,13 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
+
+from vidsuite_core.errors import UsageError, VidsuiteError
+from vidsuite_core.weights import load
 from vidsuite_plugins.seizure_i3d.models.baselines import PooledLogReg, SingleFrameFc
 from vidsuite_plugins.seizure_i3d.models.i3d import InceptionI3d
 from vidsuite_plugins.seizure_i3d.models.i3d_classifier import I3dClassifier, load_all_but_logits
 from vidsuite_plugins.seizure_i3d.models.inception2d import Inception2d, collapse_to_2d
-
-from vidsuite_core.errors import UsageError, VidsuiteError
 
 
 @pytest.fixture(autouse=True)
@@ -173,8 +174,7 @@ class TestInception2d:
 
     @pytest.mark.slow
     def test_kinetics_features_of_a_still_video_are_the_frames(self, shared: Path):
-        weights = pytest.importorskip("vidsuite_core.weights")
-        state = weights.load(shared / "weights" / "i3d_rgb_kinetics400" / "i3d_rgb_scratch_kinetics400.pt")
+        state = load(shared / "weights" / "i3d_rgb_kinetics400" / "i3d_rgb_scratch_kinetics400.pt")
         i3d, flat = InceptionI3d().eval(), Inception2d().eval()
         i3d.load_state_dict(state)
         flat.load_state_dict(collapse_to_2d(state))
@@ -260,7 +260,6 @@ class TestI3dClassifier:
             I3dClassifier(bn_statistics="none")
 
     def test_pretrained_weights_fill_all_but_the_classifier(self, tmp_path: Path):
-        pytest.importorskip("vidsuite_core.weights")
         donor, path = InceptionI3d(7), tmp_path / "i3d.pt"
         torch.save(donor.state_dict(), path)
         model = I3dClassifier(num_classes=2, pretrained=path)

@@ -12,11 +12,11 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
+
+from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_plugins.seizure_i3d.models.heads import FcHead, weighted_loss
 from vidsuite_plugins.seizure_i3d.models.keras_lstm import KerasLstm
 from vidsuite_plugins.seizure_i3d.models.lstm_fc import LstmFc
-
-from vidsuite_core.errors import UsageError, VidsuiteError
 
 SMALL = {"in_channels": 6, "lstm_units": (5, 4), "fc_units": (4, 3)}
 
@@ -273,6 +273,7 @@ def test_predictions_are_probabilities_of_the_same_samples(num_classes):
     assert predicted is given and [s.sample_id for s in predicted] == ["s0", "s1", "s2"]
     scores = torch.stack([s.pred_score for s in predicted])
     assert scores.shape == (3, num_classes) and not scores.requires_grad
+    assert all(s.pred_score.untyped_storage().nbytes() == 4 * num_classes for s in predicted), "no view of the batch"
     torch.testing.assert_close(scores.sum(dim=1), torch.ones(3))
     logits = model(x)
     assert logits.shape == (3, 1 if num_classes == 2 else num_classes)
@@ -345,5 +346,18 @@ def test_wrong_calls_are_refused():
         model(torch.zeros(1, 7, 6), mode="predict")
     with pytest.raises(VidsuiteError, match="mixes inputs of shapes"):
         model([torch.zeros(7, 6), torch.zeros(6, 6)])
-    with pytest.raises(VidsuiteError, match="a batch of one sample"):
-        model(torch.zeros(1, 7, 6), samples([0]), mode="loss")
+
+
+def test_a_last_batch_of_one_sample_trains_as_in_keras():
+    """One row is its own mean: batch norm leaves its shift, no gradient passes, and the running statistics stay."""
+    torch.manual_seed(11)
+    model = LstmFc(**SMALL, dropout=0.0, l2_kernel=0, l2_recurrent=0, l2_bias=0, l2_activity=0).train()
+    settle_batch_norm(model)
+    norm = model.head.norms[1].bn
+    before = norm.running_mean.clone(), norm.running_var.clone()
+    x = torch.randn(1, 7, 6)
+    torch.testing.assert_close(model(x), model.head.output(norm.bias[None]))
+    model(x, samples([1]), mode="loss")["loss_cls"].backward()
+    assert norm.bias.grad.abs().sum() > 0
+    assert not model.lstms[0].kernel.grad.any()
+    assert torch.equal(norm.running_mean, before[0]) and torch.equal(norm.running_var, before[1])

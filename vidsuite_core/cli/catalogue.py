@@ -66,7 +66,10 @@ def _plugins(suite: Suite) -> list[dict[str, Any]]:
 
 def _row(row: Registered[Any]) -> dict[str, Any]:
     fields = {name: value for name, value in dataclasses.asdict(row.spec).items() if name not in ("name", "summary")}
-    plain = {name: value if isinstance(value, bool | int | tuple) or value is None else str(value) for name, value in fields.items()}
+    plain = {
+        name: value if isinstance(value, bool | int | tuple) or value is None else str(value)
+        for name, value in fields.items()
+    }
     return {"name": row.key, "summary": row.spec.summary, **plain}
 
 
@@ -84,9 +87,15 @@ def _find(suite: Suite, name: str) -> list[dict[str, Any]]:
         if plugin["name"] == name:
             found.append({"kind": "plugin", **plugin})
     if not found:
-        names = [row.key for kind in ("tasks", "datasets", "models", "benchmarks", "weights") for row in getattr(suite, kind).values()]
+        names = [
+            row.key
+            for kind in ("tasks", "datasets", "models", "benchmarks", "weights")
+            for row in getattr(suite, kind).values()
+        ]
         import difflib
 
         close = difflib.get_close_matches(name, [*names, *(n.rpartition("/")[2] for n in names)], n=1)
-        raise UsageError(f"nothing is called {name!r}" + (f"; did you mean {close[0]!r}?" if close else "; see 'vidsuite list'"))
+        raise UsageError(
+            f"nothing is called {name!r}" + (f"; did you mean {close[0]!r}?" if close else "; see 'vidsuite list'")
+        )
     return found

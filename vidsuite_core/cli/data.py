@@ -97,10 +97,20 @@ def verify(name: str, root: Path | None, preset: str) -> int:
 @data.command()
 @click.argument("name")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="PNG or HTML file to write.")
-@click.option("--source", default="auto", show_default=True, type=click.Choice(("auto", "given", "detector")),
-              help="Boxes that recordings bring along, or detected ones.")
-@click.option("--detector", metavar="CONFIG", default="mask_rcnn/mask-rcnn_r101_fpn_2x_coco", show_default=True,
-              help="Config file, or name of one of mmdet's.")
+@click.option(
+    "--source",
+    default="auto",
+    show_default=True,
+    type=click.Choice(("auto", "given", "detector")),
+    help="Boxes that recordings bring along, or detected ones.",
+)
+@click.option(
+    "--detector",
+    metavar="CONFIG",
+    default="mask_rcnn/mask-rcnn_r101_fpn_2x_coco",
+    show_default=True,
+    help="Config file, or name of one of mmdet's.",
+)
 @click.option("--weights", type=click.Path(path_type=Path, exists=True), help="The detector's weights.")
 @_ROOT
 @_PRESET

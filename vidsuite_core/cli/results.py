@@ -34,7 +34,11 @@ def report(runs: tuple[Path, ...], form: str, out: Path | None) -> int:
     entries = [entry for run in runs or (Path("runs"),) for entry in Store(run).everything()]
     known = [e for e in entries if isinstance(e, Attempt) and e.record.cell.task in suite.tasks.keys_and_names()]
     bad = [f"{e.path}: {e.reason}" for e in entries if not isinstance(e, Attempt)]
-    bad += [f"{e.path}: its task {e.record.cell.task!r} is not installed" for e in entries if isinstance(e, Attempt) and e not in known]
+    bad += [
+        f"{e.path}: its task {e.record.cell.task!r} is not installed"
+        for e in entries
+        if isinstance(e, Attempt) and e not in known
+    ]
     rows = measured_rows(suite, known)
     installed = [b for b in dict.fromkeys(row.benchmark for row in rows) if b in set(suite.benchmarks)]
     rows += [row for benchmark in installed for row in reported_rows(suite, benchmark)]

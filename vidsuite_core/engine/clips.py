@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vidsuite_core.cache import cache_key, frame_cache
-from vidsuite_core.engine.registry import TRANSFORMS
 from vidsuite_core.engine.regions import Cropper
+from vidsuite_core.engine.registry import TRANSFORMS
 from vidsuite_core.video import open_video
 
 if TYPE_CHECKING:

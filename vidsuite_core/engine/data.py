@@ -131,7 +131,7 @@ class FeatureDataset(TorchDataset[dict[str, Any]]):
         with ThreadPoolExecutor(max_workers=1) as pool:
             ahead = None
             for batch in batches:
-                clips = pool.submit(lambda chosen=batch: [self.clip(index) for index in chosen])
+                clips = pool.submit(lambda chosen: [self.clip(index) for index in chosen], batch)
                 if ahead is not None:
                     yield ahead[0], ahead[1].result()
                 ahead = (batch, clips)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
@@ -110,7 +110,9 @@ def bench(suite: Suite, options: BenchOptions, watcher: Watcher | None = None) -
     watcher = watcher or Silent()
     slots = parse_devices(options.devices)
     if len({slot.kind for slot in slots}) > 1:
-        raise UsageError(f"--devices {options.devices} mixes device classes, whose speeds do not compare; run them apart")
+        raise UsageError(
+            f"--devices {options.devices} mixes device classes, whose speeds do not compare; run them apart"
+        )
     planned = [
         entry
         for benchmark in _benchmarks(suite, options)
@@ -228,7 +230,13 @@ class _Planner:
             timeout = self.options.timeout or self.preset.get("timeout")
             warnings = [*found.warnings, *self._notes(handle)]
             planned += [
-                Planned(cell, partial(self._order, cell, handle, dataset, found.files, modules, place == 0), code, timeout, warnings)
+                Planned(
+                    cell,
+                    partial(self._order, cell, handle, dataset, found.files, modules, place == 0),
+                    code,
+                    timeout,
+                    warnings,
+                )
                 for place, cell in enumerate(cells)
             ]
         return planned
@@ -301,7 +309,9 @@ class _WeightsFinder:
         found = _Found()
         names = named_weights(config)
         if "" in self.given and len(names) != 1:
-            raise UsageError(f"--weights FILE fits no single name of {model.key}; say --weights NAME=FILE ({sorted(names)})")
+            raise UsageError(
+                f"--weights FILE fits no single name of {model.key}; say --weights NAME=FILE ({sorted(names)})"
+            )
         for name in sorted(names):
             path, sha256 = self._one(name)
             found.files[name] = str(path) if path else None

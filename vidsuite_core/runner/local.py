@@ -87,7 +87,7 @@ class _Worker:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
         environment = dict(os.environ, CUDA_VISIBLE_DEVICES=slot.visible, PYTHONUNBUFFERED="1")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "vidsuite_core.runner.worker", str(read_orders), str(write_messages)],
+            [sys.executable, "-P", "-m", "vidsuite_core.runner.worker", str(read_orders), str(write_messages)],
             pass_fds=(read_orders, write_messages),
             stdin=subprocess.DEVNULL,
             stdout=self._output,

@@ -148,7 +148,7 @@ class Schedule:
                 self.finish(job, {"status": "failed", "reason": reason})
 
     def _reusable(self, planned: Planned) -> Attempt | None:
-        """The newest good attempt under the present code and software; says what differs where there is only another."""
+        """The newest good attempt under the present code and software; else says what differs from the newest."""
         good = [a for a in self.store.attempts(planned.cell.plugin, planned.cell.cell_id) if a.record.status == "ok"]
         if not good:
             return None

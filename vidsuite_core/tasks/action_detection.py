@@ -59,7 +59,9 @@ class ActionDetection(Task):
             label = require(arrays, f"{prefix}class", "iu", len(frame))
             inside = ((frame >= 0) & (frame < count) & (label >= 0) & (label < len(self.classes))).all()
             if not inside or not np.isfinite(box).all():
-                raise VidsuiteError(f"predictions' {prefix}box rows name no frame or class of theirs, or are not finite")
+                raise VidsuiteError(
+                    f"predictions' {prefix}box rows name no frame or class of theirs, or are not finite"
+                )
         if not np.isfinite(require(arrays, "score", "f", len(arrays["frame"]))).all() or not len(arrays["true_frame"]):
             raise VidsuiteError("predictions' scores are not finite, or there is no true box at all")
 
@@ -87,9 +89,7 @@ class ActionDetection(Task):
             _, subject = np.unique(arrays["subject"], return_inverse=True)
             times = rng.multinomial(subject.max() + 1, np.full(subject.max() + 1, 1 / (subject.max() + 1)), size=draws)
             matched = [_match(arrays, label) for label in range(len(self.classes))]
-            total += [
-                np.nanmean([_average_precision(*rows, weight[subject]) for rows in matched]) for weight in times
-            ]
+            total += [np.nanmean([_average_precision(*rows, weight[subject]) for rows in matched]) for weight in times]
         return total / len(folds)
 
     def _average_precisions(self, arrays: Arrays) -> np.ndarray:
@@ -104,7 +104,9 @@ def _flatten(boxes: Sequence[Any], labels: Sequence[Any]) -> tuple[np.ndarray, n
 
     sizes = [len(rows) for rows in boxes]
     frame = np.repeat(np.arange(len(boxes)), sizes)
-    box = np.concatenate([np.asarray(rows, dtype=np.float32).reshape(-1, 4) for rows in boxes] or [np.zeros((0, 4), "f4")])
+    box = np.concatenate(
+        [np.asarray(rows, dtype=np.float32).reshape(-1, 4) for rows in boxes] or [np.zeros((0, 4), "f4")]
+    )
     label = np.concatenate([np.asarray(rows, dtype=np.int64) for rows in labels] or [np.zeros(0, np.int64)])
     return frame, box, label
 
@@ -130,9 +132,7 @@ def _match(arrays: Arrays, label: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return arrays["frame"][rows], right, true_frame
 
 
-def _average_precision(
-    frames: np.ndarray, right: np.ndarray, true_frames: np.ndarray, weight: np.ndarray
-) -> float:
+def _average_precision(frames: np.ndarray, right: np.ndarray, true_frames: np.ndarray, weight: np.ndarray) -> float:
     """Area under the interpolated precision-recall curve; `weight` (N,) says how often each frame counts."""
     import numpy as np
 

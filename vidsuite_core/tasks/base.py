@@ -111,7 +111,9 @@ def require(arrays: Arrays, name: str, kind: str, *shape: int | None) -> np.ndar
     fits = value.ndim == len(shape) and all(w in (None, n) for w, n in zip(shape, value.shape, strict=True))
     if value.dtype.kind not in kind or not fits:
         wanted = "x".join("n" if size is None else str(size) for size in shape)
-        raise VidsuiteError(f"predictions' {name!r} is {value.dtype} {value.shape}, expected kind {kind!r} and {wanted}")
+        raise VidsuiteError(
+            f"predictions' {name!r} is {value.dtype} {value.shape}, expected kind {kind!r} and {wanted}"
+        )
     return value
 
 

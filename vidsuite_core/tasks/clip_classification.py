@@ -78,7 +78,7 @@ class ClipClassification(Task):
 
     def score(self, arrays: Arrays) -> dict[str, float]:
         """All measures at all levels."""
-        scores = {}
+        scores: dict[str, float] = {}
         for level in LEVELS:
             target, prob = _units(arrays, level)
             measures = _measures(target, prob, len(self.classes))

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_plugins.seizure_i3d.models.heads import ClipClassifier, FcHead, Samples
 from vidsuite_plugins.seizure_i3d.models.i3d import FEATURES
 from vidsuite_plugins.seizure_i3d.models.lstm_fc import valid_steps
 from vidsuite_plugins.seizure_i3d.models.registry import MODELS
-
-from vidsuite_core.errors import UsageError, VidsuiteError
 
 
 @MODELS.register_module()

@@ -169,10 +169,11 @@ class NormDropout(nn.Module):
         """(..., C) -> (..., C)."""
         rows = x.flatten(0, -2)
         if self.training and len(rows) == 1:
-            raise VidsuiteError(
-                "batch norm cannot train on a batch of one sample; set drop_last=True or another batch_size"
-            )
-        return self.dropout(self.bn(rows)).view_as(x)
+            # torch refuses one row; in Keras it is its own mean, which leaves the shift. Statistics stay as they are.
+            normed = (rows - rows.mean(dim=0)) * self.bn.weight + self.bn.bias
+        else:
+            normed = self.bn(rows)
+        return self.dropout(normed).view_as(x)
 
 
 def he_uniform(in_channels: int, out_channels: int) -> nn.Linear:

@@ -13,10 +13,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from vidsuite_plugins.seizure_i3d.models.i3d import _MIXED, BN_EPS, same_padding
 
 from vidsuite_core.errors import VidsuiteError
-
+from vidsuite_plugins.seizure_i3d.models.i3d import _MIXED, BN_EPS, same_padding
 
 Branches = tuple[int, int, int, int, int, int]
 

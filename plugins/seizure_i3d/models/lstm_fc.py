@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
+
 from vidsuite_plugins.seizure_i3d.models.heads import ClipClassifier, FcHead, NormDropout, Samples, sum_of_squares
 from vidsuite_plugins.seizure_i3d.models.i3d import FEATURES
 from vidsuite_plugins.seizure_i3d.models.keras_lstm import KerasLstm, RecurrentActivation

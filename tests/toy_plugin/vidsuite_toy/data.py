@@ -1,0 +1,58 @@
+"""Blobs that move left (class 0) or right (class 1), as small real video files."""
+
+import numpy as np
+
+from vidsuite_core.datasets import Dataset, silent
+from vidsuite_core.ids import digest
+from vidsuite_core.paths import atomic_folder
+from vidsuite_core.samples import ClipSample
+from vidsuite_core.video import write_video
+
+FRAMES, SIDE = 12, 32
+
+
+class Blobs(Dataset):
+    classes = ("left", "right")
+
+    def __init__(self, root, subjects=4):
+        super().__init__(root, subjects=subjects)
+        self.subjects = subjects
+
+    def is_ready(self):
+        return (self.root / "videos").is_dir()
+
+    def prepare(self, progress=silent):
+        if self.is_ready():
+            return
+        with atomic_folder(self.root / "videos") as folder:
+            for number in range(2 * self.subjects):
+                write_video(folder / f"{number}.mkv", blob(number), fps=10, codec="ffv1")
+                progress("draw blobs", number + 1, 2 * self.subjects)
+
+    def samples(self):
+        return [
+            ClipSample(
+                id=f"r{number}",
+                subject=f"subject {number // 2 % self.subjects}",
+                recording=f"r{number}",
+                label=number // 2 % 2,
+                video=self.root / "videos" / f"{number}.mkv",
+                start=0,
+                stop=FRAMES,
+                fps=10,
+                content=digest(["blob", number]),
+            )
+            for number in range(2 * self.subjects)
+        ]
+
+    def fingerprint(self):
+        return digest([[sample.id, sample.subject, sample.label] for sample in self.samples()])
+
+
+def blob(number):
+    rng = np.random.default_rng(number)
+    for step in range(FRAMES):
+        place = step if number // 2 % 2 else FRAMES - step
+        frame = rng.integers(0, 40, (SIDE, SIDE), dtype=np.uint8)
+        frame[12:20, place + 4 : place + 12] = 220
+        yield frame
