@@ -21,6 +21,11 @@ def shared() -> Path:
     return folder
 
 
+def with_path(folder: Path) -> str:
+    """PYTHONPATH with `folder` before what it holds already."""
+    return os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
+
+
 @pytest.fixture(scope="session")
 def toy_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for PYTHONPATH in which the toy plugin lies as if it were installed, entry point and all."""
@@ -36,7 +41,7 @@ def toy_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def toy_env(toy_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The environment in which the toy plugin is installed and caches are the test's own; in force here, too."""
-    monkeypatch.setenv("PYTHONPATH", str(toy_path))
+    monkeypatch.setenv("PYTHONPATH", with_path(toy_path))
     monkeypatch.setenv("VIDSUITE_CACHE", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(str(toy_path))
     return dict(os.environ)

@@ -71,7 +71,7 @@ def hardware() -> dict[str, Any]:
     """This machine: CPU model and cores, memory in bytes, load; its name only as a hash."""
     import psutil
 
-    from vidsuite_core.runner.store import host_hash
+    from vidsuite_core.runner.claims import host_hash
 
     return {
         "host": host_hash(),

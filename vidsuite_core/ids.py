@@ -8,17 +8,22 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from vidsuite_core.errors import VidsuiteError
+
 
 def digest(value: Any) -> str:
     """sha256 (hex) of `value` as canonical JSON: sorted keys, no spaces, no NaN."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def plain(value: Any) -> Any:
-    """`value` in JSON's own types: tuples become lists, keys text, infinities and NaN their names.
+    """`value` in JSON's own types: tuples become lists, sets sorted lists, keys text, infinities and NaN their names.
 
-    Anything else (a class or function in a config) becomes its qualified name.
+    Anything else (a class or function in a config) becomes its qualified name, or its `repr`.
+
+    Raises:
+        VidsuiteError: an object that prints as its address in memory, which identifies nothing.
     """
     if value is None or isinstance(value, bool | int | str):
         return value
@@ -26,8 +31,12 @@ def plain(value: Any) -> Any:
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, list | tuple):
         return [plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted((plain(item) for item in value), key=lambda item: (type(item).__name__, str(item)))
+    if not hasattr(value, "__qualname__") and type(value).__repr__ is object.__repr__:
+        raise VidsuiteError(f"a {type(value).__name__} object cannot be told by its value; write it as plain data")
     return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', repr(value))}"
 
 

@@ -34,7 +34,7 @@ def make_folds(protocol: Mapping[str, Any], samples: Sequence[Any]) -> list[Fold
 
     Raises:
         UsageError: the protocol is unknown, or there are too few subjects for it.
-        VidsuiteError: a subject would be on both sides.
+        VidsuiteError: a subject would be on both sides, or two samples have one id.
     """
     options = dict(protocol)
     kind = options.pop("type", None)
@@ -46,10 +46,15 @@ def make_folds(protocol: Mapping[str, Any], samples: Sequence[Any]) -> list[Fold
     }
     if kind not in makers:
         raise UsageError(f"protocol type {kind!r} is unknown; there are {', '.join(makers)}")
+    twice = [name for name, count in Counter(sample.id for sample in samples).items() if count > 1]
+    if twice:
+        raise VidsuiteError(f"the dataset names sample {twice[0]!r} twice; ids must be unique")
     try:
         folds = makers[kind](samples, **options)
     except TypeError as error:
         raise UsageError(f"protocol {kind} does not take these options: {error}") from error
+    if not folds:
+        raise UsageError(f"protocol {kind} makes no fold with {options}")
     for fold in folds:
         assert_disjoint(fold, samples)
     return folds
@@ -68,13 +73,16 @@ def assert_disjoint(fold: Fold, samples: Sequence[Any]) -> None:
 def grouped_kfold(samples: Sequence[Any], folds: int = 5, seed: int = 0) -> list[Fold]:
     """`folds` parts of the subjects; each class's subjects are shuffled and dealt in turn.
 
-    A subject's class is that of most of its samples. This stratifies *subjects*, as the seizure paper does
+    A subject's class is that of most of its samples, the first of several in name; the samples' order does not
+    matter. This stratifies *subjects*, as the seizure paper does
     (section 3.6: 4 + 3 subjects in each validation fold); scikit-learn's StratifiedGroupKFold stratifies samples.
     """
     strata = _strata(samples)
     few = [f"{label} ({len(members)})" for label, members in strata.items() if len(members) < folds]
-    if folds < 2 or few:
-        raise UsageError(f"{folds} folds need at least 2 folds and {folds} subjects a class; short: {', '.join(few)}")
+    if folds < 2:
+        raise UsageError(f"a division into {folds} parts has no training side; ask for at least 2 folds")
+    if few:
+        raise UsageError(f"{folds} folds need at least {folds} subjects of each class; short: class {', '.join(few)}")
     parts: list[set[str]] = [set() for _ in range(folds)]
     turn = 0
     for members in strata.values():
@@ -104,19 +112,23 @@ def repeated_halves(samples: Sequence[Any], repeats: int = 10, seed: int = 0) ->
 
 def fixed_split(samples: Sequence[Any]) -> list[Fold]:
     """The dataset's own split: each sample's `split` is "train", "test" or something that is left out."""
+    if not all(hasattr(sample, "split") for sample in samples):
+        raise UsageError("protocol fixed needs samples that bring their own split; use a protocol that makes one")
     train = tuple(sample.id for sample in samples if sample.split == "train")
     test = tuple(sample.id for sample in samples if sample.split == "test")
     return [Fold("fixed", train, test)]
 
 
 def inner_split(fold: Fold, samples: Sequence[Any], seed: int = 0) -> tuple[Fold, tuple[str, ...]]:
-    """A fold whose training side has given a fifth of its subjects for choosing the epoch.
+    """A fold whose training side has given subjects for choosing the epoch: a fifth, or 1 of each 2 to 4 of a class.
 
     Returns:
         the fold with the smaller training side, and the ids held back from it.
     """
     training = set(fold.train)
-    inner = grouped_kfold([sample for sample in samples if sample.id in training], folds=5, seed=seed)[0]
+    inside = [sample for sample in samples if sample.id in training]
+    parts = min(5, *(len(members) for members in _strata(inside).values()))
+    inner = grouped_kfold(inside, folds=parts, seed=seed)[0]
     return Fold(fold.name, inner.train, fold.test), inner.test
 
 
@@ -126,7 +138,8 @@ def _strata(samples: Sequence[Any]) -> dict[Any, list[str]]:
         labels[sample.subject][getattr(sample, "label", None)] += 1
     strata: dict[Any, list[str]] = defaultdict(list)
     for subject in sorted(labels, key=_natural):
-        strata[labels[subject].most_common(1)[0][0]].append(subject)
+        most = max(labels[subject].values())
+        strata[min((label for label, n in labels[subject].items() if n == most), key=str)].append(subject)
     return dict(sorted(strata.items(), key=lambda item: str(item[0])))
 
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.runner.files import read_regular
 
 SCHEMA_VERSION = 1
 MAX_BYTES = 16 * 2**20
 """A result file larger than this is refused: records are a few kilobytes."""
+MAX_DEPTH = 64
+"""A result nested deeper than this is refused: configs, the deepest part, stay below 20."""
 
 Status = Literal["ok", "failed", "timeout", "out_of_memory", "interrupted", "skipped"]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class CellFields(_Part):
@@ -82,7 +86,7 @@ class Record(_Part):
 
     schema_version: int = SCHEMA_VERSION
     attempt: str
-    created: datetime
+    created: AwareDatetime
     status: Status
     reason: str = ""
     log_end: list[str] = Field(default_factory=list)
@@ -99,7 +103,7 @@ class Record(_Part):
     efficiency: Efficiency | None = None
     hardware: dict[str, Any] = Field(default_factory=dict)
     software: dict[str, str] = Field(default_factory=dict)
-    code: dict[str, Any] = Field(default_factory=dict)
+    code: dict[str, dict[str, str]] = Field(default_factory=dict)
     command: list[str] = Field(default_factory=list)
     weights: list[Weights] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
@@ -110,20 +114,21 @@ def read_record(path: Path) -> Record:
     """Read and check a `result.json`, which may come from a stranger.
 
     Raises:
-        VidsuiteError: unreadable, too large, of a newer schema, or not of the schema's form.
+        VidsuiteError: unreadable, too large, no plain file, of a newer schema, or not of the schema's form.
     """
-    import json
-
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise VidsuiteError(f"{path} is larger than {MAX_BYTES >> 20} MiB, which no result is")
-        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+        text = read_regular(path, MAX_BYTES).decode()
+        data = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except (OSError, ValueError, RecursionError) as error:
         raise VidsuiteError(f"{path} is not a readable result: {error}") from error
     if not isinstance(data, dict):
         raise VidsuiteError(f"{path} is not a result: it holds no JSON object")
+    if _deeper(data, MAX_DEPTH):
+        raise VidsuiteError(f"{path} is not a result: it is nested more than {MAX_DEPTH} deep")
     version = data.get("schema_version")
-    if isinstance(version, int) and version > SCHEMA_VERSION:
+    if type(version) is not int or version < 1:
+        raise VidsuiteError(f"{path} is not a result: schema_version must be a number from 1 on")
+    if version > SCHEMA_VERSION:
         raise VidsuiteError(
             f"{path} has result schema {version}, this vidsuite reads up to {SCHEMA_VERSION}; upgrade vidsuite"
         )
@@ -142,3 +147,17 @@ def migrate(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _no_constant(text)
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether lists and mappings in `value` are nested more than `levels` deep."""
+    if not isinstance(value, dict | list):
+        return False
+    if levels == 0:
+        return True
+    return any(_deeper(item, levels - 1) for item in (value.values() if isinstance(value, dict) else value))

@@ -119,7 +119,7 @@ class Catalogue(Mapping[str, H], Generic[H]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """The row called `name`, or `default` where none is or several are."""
-        return self[name] if name in self else default
+        return self[name] if name in self else default  # noqa: SIM401 (this is that get)
 
     def keys_and_names(self) -> set[str]:
         """Every full name and every name by itself."""

@@ -33,11 +33,10 @@ def main() -> None:
     paths = extractors(model)
     features = {name: extract(clip) for name, extract in paths.items()}
     seconds = time_in_turn(paths, clip, options.rounds)
-    print(f"{torch.cpu.get_capabilities()['cpu_name']}, {options.threads} threads, torch {torch.__version__},")
-    print(
-        f"1x3x{options.frames}x{options.size}x{options.size}, {options.rounds} rounds, weights: {options.weights or 'random'}"
-    )
-    print(f"bfloat16 products in the processor: {'yes' if multiplies_bf16(clip.device) else 'no'}\n")
+    shape = "x".join(map(str, clip.shape))
+    bf16 = "with" if multiplies_bf16(clip.device) else "without"
+    print(f"{torch.cpu.get_capabilities()['cpu_name']} ({bf16} bfloat16 products), torch {torch.__version__}")
+    print(f"{shape}, {options.threads} threads, {options.rounds} rounds, weights: {options.weights or 'random'}\n")
     print(f"{'path':<14}{'median s':>10}{'min s':>9}{'frames/s':>10}{'ratio':>8}{'max diff':>11}{'rel diff':>11}")
     for name, times in seconds.items():
         middle = statistics.median(times)

@@ -49,10 +49,10 @@ def sample_count_bounds(frames: int, recordings: int, clip: int = CLIP, shortest
     return max(fewest, 0), (frames + recordings * (clip - shortest)) // clip
 
 
-def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sort key that puts `frame2` before `frame10`."""
-    parts = re.split(r"(\d+)", name)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Sort key that puts `frame2` before `frame10`; no two names share one."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(0, int(part), "") if part[:1] in "0123456789" else (1, 0, part) for part in parts if part], name
 
 
 @dataclass(frozen=True, kw_only=True)

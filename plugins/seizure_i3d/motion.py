@@ -163,12 +163,12 @@ def draw_pose_track(
     lag = np.pi + rng.normal(0, 0.6)
     turns = np.stack([cycle, cycle + lag], axis=1)
     reach, raised = legs * rng.uniform(0.5, 1.0), legs * rng.uniform(0.2, 0.8)
-    lean = rng.uniform(-0.35, 0.35)
+    lean, ajar = rng.uniform(-0.35, 0.35), rng.uniform(0.1, 0.6)
     return PoseTrack(
         trunk=np.stack([0.30 * trunk * (1 + wander(1)) / 2, wander(0.18 * trunk), lean + wander(0.35 * trunk)], axis=1),
         pelvis=np.stack([wander(0.06 * trunk), wander(0.06 * trunk)], axis=1),
         head=np.stack([rng.uniform(-0.4, 0.4) + wander(0.8 * head), wander(0.25 * head)], axis=1),
-        jaw=_automatism(rng, seconds, temperament.tempo * 1.2, temperament.chewing),
+        jaw=np.clip(ajar + _automatism(rng, seconds, temperament.tempo * 1.2, temperament.chewing / 2), 0, 1),
         hip=rng.uniform(0.05, 0.35) + reach * (1 + np.sin(turns)) / 2,
         lift=raised * (1 + np.cos(turns)) / 2,
         spread=rng.uniform(0.02, 0.2) + np.stack([wander(0.12 * legs), wander(0.12 * legs)], axis=1),
@@ -178,10 +178,10 @@ def draw_pose_track(
 
 
 def _automatism(rng: np.random.Generator, seconds: Array, tempo: float, amplitude: float) -> Array:
-    """A repetitive movement that starts and stops every few seconds, in [0, amplitude]."""
+    """A repetitive movement about 0 that starts and stops every few seconds, in [-amplitude, amplitude]."""
     wobble = 0.6 * _drift(rng, seconds, 5.0, 1.0)
     envelope = 1 / (1 + np.exp(-3 * (_drift(rng, seconds, 12.0, 4.0) + 0.8)))
-    return amplitude * envelope * (1 + np.sin(2 * np.pi * tempo * seconds + rng.uniform(0, 2 * np.pi) + wobble)) / 2
+    return amplitude * envelope * np.sin(2 * np.pi * tempo * seconds + rng.uniform(0, 2 * np.pi) + wobble)
 
 
 def _hands(
@@ -192,7 +192,7 @@ def _hands(
     for side in (0, 1):
         path = np.stack([wander(0.16 * arms), wander(0.18 * arms), 0.22 * arms * (1 + wander(1)) / 2], axis=1)
         fumble = [_automatism(rng, seconds, temperament.tempo * k, temperament.fumbling) for k in (1.0, 1.0, 2.0)]
-        sides.append(path + (2 * np.stack(fumble, axis=1) if side == temperament.hand else 0.0))
+        sides.append(path + (np.stack(fumble, axis=1) if side == temperament.hand else 0.0))
     return np.stack(sides, axis=1)
 
 
@@ -214,19 +214,19 @@ class StaffTrack:
 
 
 def draw_staff_track(rng: np.random.Generator, frames: int, fps: float, difficulty: Difficulty) -> StaffTrack:
-    """Draw visits that begin and end anywhere in the recording, so that length and class tell nothing of them."""
+    """Draw visits at a constant rate from a random phase: the share of time is the same whatever the length."""
     place, stride = np.zeros((frames, 2)), np.zeros(frames)
     reach, present = np.zeros(frames), np.zeros(frames, dtype=bool)
     if difficulty.staff_share > 0:
-        visit = 7.0
-        pause = visit * (1 - difficulty.staff_share) / difficulty.staff_share
-        start = -rng.uniform(0, visit + pause)
+        visit = 7.0  # seconds
+        period = visit / difficulty.staff_share
+        start = -rng.uniform(0, period)
         while start < frames / fps:
             seconds = np.arange(frames) / fps - start
             here = (seconds >= 0) & (seconds < visit)
             place[here], stride[here], reach[here] = _visit(rng, seconds[here] / visit, visit)
             present |= here
-            start += visit + pause * rng.uniform(0.5, 1.5)
+            start += period
     return StaffTrack(place=place, stride=stride, reach=reach, present=present)
 
 

@@ -14,7 +14,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from vidsuite_core.errors import UsageError, VidsuiteError
-from vidsuite_plugins.seizure_i3d.models.heads import FcHead, weighted_loss
+from vidsuite_plugins.seizure_i3d.models.heads import FcHead, NormDropout, weighted_loss
 from vidsuite_plugins.seizure_i3d.models.keras_lstm import KerasLstm
 from vidsuite_plugins.seizure_i3d.models.lstm_fc import LstmFc
 
@@ -351,13 +351,15 @@ def test_wrong_calls_are_refused():
 def test_a_last_batch_of_one_sample_trains_as_in_keras():
     """One row is its own mean: batch norm leaves its shift, no gradient passes, and the running statistics stay."""
     torch.manual_seed(11)
-    model = LstmFc(**SMALL, dropout=0.0, l2_kernel=0, l2_recurrent=0, l2_bias=0, l2_activity=0).train()
-    settle_batch_norm(model)
-    norm = model.head.norms[1].bn
-    before = norm.running_mean.clone(), norm.running_var.clone()
-    x = torch.randn(1, 7, 6)
-    torch.testing.assert_close(model(x), model.head.output(norm.bias[None]))
-    model(x, samples([1]), mode="loss")["loss_cls"].backward()
-    assert norm.bias.grad.abs().sum() > 0
-    assert not model.lstms[0].kernel.grad.any()
-    assert torch.equal(norm.running_mean, before[0]) and torch.equal(norm.running_var, before[1])
+    layer = NormDropout(4, dropout=0.0, bn_momentum=0.1, bn_eps=1e-3).train()
+    settle_batch_norm(layer)
+    before = layer.bn.running_mean.clone(), layer.bn.running_var.clone()
+    row = (torch.rand(1, 4) + 1).requires_grad_()
+    out = layer(row)
+    torch.testing.assert_close(out, layer.bn.bias[None])
+    out.square().sum().backward()
+    assert not row.grad.any() and layer.bn.bias.grad.all()
+    assert torch.equal(layer.bn.running_mean, before[0]) and torch.equal(layer.bn.running_var, before[1])
+
+    losses = LstmFc(**SMALL).train()(torch.randn(1, 7, 6), samples([1]), mode="loss")
+    sum(losses.values()).backward()

@@ -61,7 +61,7 @@ def bench(plugin: str | None, offline: bool, as_json: bool, dry_run: bool, **opt
     failed = [outcome for outcome in results.outcomes.values() if not outcome.ok]
     console.print(f"\n{len(results.outcomes) - len(failed)} of {len(results.cells)} cells have scores "
                   f"({sum(o.reused for o in results.outcomes.values())} reused), {time.monotonic() - start:.0f} s; "
-                  f"results in {options['out']}/", highlight=False)  # fmt: skip
+                  f"results in {options['out']}/", highlight=False, soft_wrap=True)  # fmt: skip
     return 0 if results.ok else 1
 
 

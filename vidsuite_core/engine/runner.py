@@ -51,6 +51,7 @@ def build_runner(
     if validated:
         save |= {"save_best": metric.task.first_score, "rule": "greater"}
     hooks["checkpoint"] = save
+    resumed = checkpoint(work)
     loaders = {name: _loader(config, name, sets) for name in ("train", "val", "test")}
     return Runner(
         model=config.model,
@@ -74,8 +75,8 @@ def build_runner(
         log_processor=config.get("log_processor"),
         default_scope=config.get("default_scope", "mmengine"),
         randomness={"seed": seed, "deterministic": config.get("deterministic", False)},
-        load_from=config.get("load_from"),
-        resume=checkpoint(work) is not None,
+        load_from=str(resumed) if resumed else config.get("load_from"),
+        resume=resumed is not None,
         cfg=config,
     )
 

@@ -160,7 +160,7 @@ class Schedule:
                 return attempt
         newest = good[-1].record
         changed = differences(newest.software, environment.software(), "software.")
-        changed += differences(newest.code, planned.code, "code.")
+        changed += [line for line in differences(newest.code, planned.code, "code.") if ".sources:" in line]
         self._tell("running again what was run before, since these changed: " + ("; ".join(changed) or "damaged files"))
         return None
 

@@ -30,7 +30,7 @@ class LstmFc(ClipClassifier):
     its prediction is the head's answer to nothing, the same for all such sequences.
 
     The paper gives no coefficient of its L2 terms. The defaults here, 1e-4 each, keep the sum of the initial
-    terms (about 0.1) below the initial classification loss (about 0.25).
+    terms (0.13, measured) below the initial classification loss (0.35).
 
     Args:
         in_channels: features of a step.

@@ -1,0 +1,5 @@
+"""`python -m vidsuite_core.cli`: the command line without its console script."""
+
+from vidsuite_core.cli import main
+
+main()
