@@ -55,6 +55,10 @@ class VideoInfo:
         return self.width * self.height * self.channels * (2 if self.dtype == "uint16" else 1)
 
 
+View = tuple["np.ndarray", bool]
+"""The pixels of a frame (H, W, C), and whether they are fresh: in memory that nothing else refers to."""
+
+
 class Video(ABC):
     """An open video, a context manager; one thread at a time may use it.
 
@@ -83,8 +87,8 @@ class Video(ABC):
             )
         clip = np.empty((stop - start, *self.info.shape), self.info.dtype)
         with closing(self._views(start, stop)) as views:
-            for place, view in zip(clip, views, strict=True):
-                place[...] = view
+            for place, (pixels, _) in zip(clip, views, strict=True):
+                place[...] = pixels
         return clip
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
@@ -99,8 +103,8 @@ class Video(ABC):
 
         self._check_range(start, stop)
         with closing(self._views(start, stop)) as views:
-            for view in views:
-                yield np.array(view, order="C")
+            for pixels, fresh in views:
+                yield np.require(pixels, requirements="C") if fresh else np.array(pixels, order="C")
 
     def count(self) -> int:
         """The exact number of frames; decodes the whole video where nothing less tells."""
@@ -113,8 +117,8 @@ class Video(ABC):
         """Release the file; the video must not be used any more."""
 
     @abstractmethod
-    def _views(self, start: int, stop: int | None) -> Generator[np.ndarray]:
-        """The frames as arrays (H, W, C) that are valid until the next one is asked for."""
+    def _views(self, start: int, stop: int | None) -> Generator[View]:
+        """The frames [start, stop), valid until the next one is asked for."""
 
     @abstractmethod
     def _count(self) -> int:

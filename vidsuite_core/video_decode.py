@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidsuite_core.video_base import MAX_FRAME_PIXELS, Video, VideoError, VideoInfo
+from vidsuite_core.video_base import MAX_FRAME_PIXELS, Video, VideoError, VideoInfo, View
 from vidsuite_core.video_containers import missing_bytes
 from vidsuite_core.video_index import (
     MEMO,
@@ -19,7 +19,6 @@ from vidsuite_core.video_index import (
 from vidsuite_core.video_stream import Converter, Decoder, layout
 
 if TYPE_CHECKING:
-    import numpy as np
     from av.video.frame import VideoFrame
 
 _FORWARD_FRAMES = 16
@@ -74,7 +73,7 @@ class FileVideo(Video):
             dtype=dtype,
         )
 
-    def _views(self, start: int, stop: int | None) -> Generator[np.ndarray]:
+    def _views(self, start: int, stop: int | None) -> Generator[View]:
         if start == stop:
             return
         convert = Converter(self._pixel_format)

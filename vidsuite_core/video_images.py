@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vidsuite_core.video_base import MAX_FRAME_PIXELS, Video, VideoError, VideoInfo
+from vidsuite_core.video_base import MAX_FRAME_PIXELS, Video, VideoError, VideoInfo, View
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ class ImageVideo(Video):
     def _count(self) -> int:
         return len(self.files)
 
-    def _views(self, start: int, stop: int | None) -> Generator[np.ndarray]:
+    def _views(self, start: int, stop: int | None) -> Generator[View]:
         for number, file in enumerate(self.files[start:stop], start):
             image = read_image(file)
             if image.shape != self.info.shape or image.dtype != self.info.dtype:
@@ -50,7 +50,7 @@ class ImageVideo(Video):
                     f"{file}: frame {number} is {_describe(image.shape, str(image.dtype))}, "
                     f"the first {_describe(self.info.shape, self.info.dtype)}; all must agree"
                 )
-            yield image
+            yield image, True
 
 
 def read_image(file: Path) -> np.ndarray:

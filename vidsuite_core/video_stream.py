@@ -7,11 +7,10 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vidsuite_core.video_base import MAX_FRAME_PIXELS, VideoError
+from vidsuite_core.video_base import MAX_FRAME_PIXELS, VideoError, View
 from vidsuite_core.video_index import ONE_FRAME_PER_PACKET, FrameIndex
 
 if TYPE_CHECKING:
-    import numpy as np
     from av import Packet
     from av.container import InputContainer
     from av.video.frame import VideoFrame
@@ -228,7 +227,7 @@ def layout(pixel_format: str, name: str) -> Layout:
 
 
 class Converter:
-    """From decoded frames to arrays (H, W, C), valid until the next; one conversion context for a run."""
+    """From decoded frames to arrays (H, W, C); one conversion context for a run of frames."""
 
     def __init__(self, pixel_format: str) -> None:
         from av.video.reformatter import VideoReformatter
@@ -236,9 +235,10 @@ class Converter:
         self.pixel_format = pixel_format
         self._reformatter = VideoReformatter()
 
-    def __call__(self, frame: VideoFrame) -> np.ndarray:
-        """The frame's pixels; may be a view of its memory."""
-        if frame.format.name != self.pixel_format:
+    def __call__(self, frame: VideoFrame) -> View:
+        """The frame's pixels, and whether they are a copy: else they lie in the decoder's memory."""
+        converted = frame.format.name != self.pixel_format
+        if converted:
             frame = self._reformatter.reformat(frame, format=self.pixel_format, threads=1)
-        array = frame.to_ndarray()
-        return array if array.ndim == 3 else array[..., None]
+        pixels = frame.to_ndarray()
+        return pixels if pixels.ndim == 3 else pixels[..., None], converted

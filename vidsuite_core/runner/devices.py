@@ -47,10 +47,10 @@ def parse_devices(text: str) -> list[Slot]:
     present = _visible_gpus()
     if text == "auto":
         return present or [cpu_slot()]
-    names = [name.strip() for name in text.split(",")]
-    if len(set(names)) != len(names):
+    slots = [_find(name.strip(), present) for name in text.split(",")]
+    if len(set(slots)) != len(slots):  # also under two of its names
         raise UsageError(f"--devices {text} names a device twice")
-    return [_find(name, present) for name in names]
+    return slots
 
 
 def cpu_slot() -> Slot:
@@ -84,34 +84,26 @@ def _visible_gpus() -> list[Slot]:
         chosen = []
         for part in (p.strip() for p in allowed.split(",")):
             key = keys[int(part)] if part.isdecimal() and int(part) < len(keys) else part
-            match = next((k for k in keys if key and k.startswith(key)), None)
-            if match is None:
-                break  # as CUDA does: what follows an unknown entry is hidden
-            chosen.append((match, gpus[match]))
+            # CUDA takes the start of a UUID, too
+            matches = [key] if key in gpus else [k for k in keys if key and k.startswith(key)]
+            if len(matches) != 1 or (matches[0], gpus[matches[0]]) in chosen:
+                break  # as CUDA does: what follows an entry that it cannot place is hidden
+            chosen.append((matches[0], gpus[matches[0]]))
     precision = _gpu_precision() if chosen else "fp32"
     return [Slot(f"cuda:{i}", f"cuda: {kind}", uuid, precision) for i, (uuid, kind) in enumerate(chosen)]
 
 
 def _gpu_precision() -> str:
     """bf16 from compute capability 8.0 (Ampere) on; of several GPUs the oldest decides."""
-    done = subprocess.run(
-        ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"], capture_output=True, text=True, timeout=30
-    )
-    found = [line.partition(".")[0] for line in done.stdout.split()]
+    found = [line.partition(".")[0] for line in _nvidia_smi("--query-gpu=compute_cap", "--format=csv,noheader")]
     return "bf16" if found and all(major.isdecimal() and int(major) >= 8 for major in found) else "fp32"
 
 
 def _list_gpus() -> dict[str, str]:
     """UUID -> model of each GPU, or of each MIG instance where a GPU is divided."""
-    if not shutil.which("nvidia-smi"):
-        return {}
-    try:
-        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return {}
     gpus: dict[str, str] = {}
     owner = ("", "")
-    for line in done.stdout.splitlines() if done.returncode == 0 else []:
+    for line in _nvidia_smi("-L"):
         uuid = line.rpartition("UUID: ")[2].rstrip(") ")
         name = line.partition(":")[2].partition("(UUID")[0].strip()
         if line.startswith("GPU "):
@@ -121,3 +113,14 @@ def _list_gpus() -> dict[str, str]:
             gpus.pop(owner[0], None)
             gpus[uuid] = f"{owner[1]} {line.split()[0]} {line.split()[1]}"
     return gpus
+
+
+def _nvidia_smi(*arguments: str) -> list[str]:
+    """What nvidia-smi prints; nothing where it is missing or fails, as on a machine without a GPU."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    try:
+        done = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.splitlines() if done.returncode == 0 else []

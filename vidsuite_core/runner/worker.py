@@ -41,10 +41,12 @@ def main() -> None:
 
 
 def _listen(incoming: int, orders: queue.SimpleQueue[dict[str, Any]]) -> None:
-    with os.fdopen(incoming, encoding="utf-8") as lines:
-        for line in lines:
-            orders.put(json.loads(line))
-    os.killpg(os.getpgid(0), signal.SIGKILL)  # the worker leads its own group: data loaders die with it
+    try:
+        with os.fdopen(incoming, encoding="utf-8") as lines:
+            for line in lines:
+                orders.put(json.loads(line))
+    finally:  # also where the main process died in the middle of a line
+        os.killpg(os.getpgid(0), signal.SIGKILL)  # the worker leads its own group: data loaders die with it
 
 
 class _output_to:  # noqa: N801
