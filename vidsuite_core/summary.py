@@ -6,22 +6,22 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from vidsuite_core.environment import same_code
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.ids import digest
 from vidsuite_core.runner.store import Attempt
 from vidsuite_core.specs import resolve
-from vidsuite_core.tasks.base import DRAWS, Task, select_variant, variants
+from vidsuite_core.tasks.base import DRAWS, ScoreInfo, Task, select_variant, variants
+from vidsuite_core.verification import recomputed
 
 if TYPE_CHECKING:
     import numpy as np
 
     from vidsuite_core.results import Record
     from vidsuite_core.suite import Suite
-
-TOLERANCE = 1e-9
-"""Largest difference between a recorded score and the same recomputed from stored predictions."""
+    from vidsuite_core.tasks.base import Arrays
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,14 @@ class Summary:
     sd: float | None
     values: tuple[float, ...]
     interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Bootstrap draws (DRAWS,) of a row's first score; two rows pair where both were drawn from the same samples."""
+
+    drawn_from: str
+    values: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -66,13 +74,14 @@ class Row:
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     indistinct: bool = False
-    draws: Any = field(default=None, repr=False, compare=False)
+    draws: Draws | None = field(default=None, repr=False, compare=False)
 
 
 def measured_rows(suite: Suite, attempts: Iterable[Attempt]) -> list[Row]:
-    """A row a benchmark, dataset, preset, model and config (and device class), best first in each table.
+    """A row a benchmark, dataset, preset, model, config and class and number of devices.
 
-    Of several attempts at a cell the newest good one counts, or the newest at all.
+    In each table complete rows come first, and of these the best. Of several attempts at a cell the newest good
+    one counts, or the newest at all.
     """
     groups: dict[tuple[str, ...], list[Attempt]] = defaultdict(list)
     for attempt in _newest(attempts):
@@ -90,45 +99,14 @@ def reported_rows(suite: Suite, benchmark: str) -> list[Row]:
     data = handle.reported()
     rows = []
     for entry in data["rows"]:
+        if not isinstance(entry, dict) or "model" not in entry or not isinstance(entry.get("scores"), dict):
+            raise VidsuiteError(f"{handle.spec.reported}: each of 'rows' must hold 'model' and a mapping 'scores'")
         notes = [str(entry[name]) for name in ("classes", "source", "note") if entry.get(name) not in (None, "-")]
         scores = {name: str(text) for name, text in entry["scores"].items()}
         rows.append(
             Row(handle.key, handle.spec.task, "", "", str(entry["model"]), "reported", scores, notes=tuple(notes))
         )
     return rows
-
-
-def recomputed(suite: Suite, attempt: Attempt) -> tuple[Task, dict[str, np.ndarray], list[str]]:
-    """The task, the checked predictions, and every difference from the recorded scores.
-
-    Raises:
-        VidsuiteError: predictions are missing, damaged, or not of the task's form.
-    """
-    record = attempt.record
-    faults = attempt.faulty_files()
-    task: Task = resolve(suite.tasks[record.cell.task].spec.builder)(record.classes)
-    if record.score_key.get("task", {}).get("version") != task.version:
-        faults.append(f"was scored by another version of task {task.name}; run it again")
-    if digest(record.score_key) != record.score_id:
-        faults.append("its score id is not the hash of its score key")
-    arrays = attempt.predictions()
-    for name in ("", *variants(arrays)):
-        chosen = select_variant(arrays, name)
-        task.check(chosen)
-        shown = record.variants.get(name, {}) if name else record.scores
-        faults += _differences(task.score(chosen), {key: score.value for key, score in shown.items()}, name)
-    return task, arrays, faults
-
-
-def _differences(found: Mapping[str, float], recorded: Mapping[str, float | None], variant: str) -> list[str]:
-    lines = []
-    for name in sorted({*found, *recorded}):
-        new, old = found.get(name), recorded.get(name)
-        absent = new is None or new != new
-        if (absent and old is None) or (not absent and old is not None and abs(new - old) <= TOLERANCE):  # type: ignore[operator]
-            continue
-        lines.append(f"score {name}{'@' + variant if variant else ''} is recorded as {old}, its predictions give {new}")
-    return lines
 
 
 def _newest(attempts: Iterable[Attempt]) -> list[Attempt]:
@@ -144,67 +122,98 @@ def _newest(attempts: Iterable[Attempt]) -> list[Attempt]:
 def _group(record: Record) -> tuple[str, ...]:
     cell = record.cell
     common = {name: value for name, value in record.score_key.items() if name not in ("fold", "seed")}
-    return cell.benchmark, cell.dataset, cell.preset, cell.model, digest(common), str(record.device.get("kind"))
+    return cell.benchmark, cell.dataset, cell.preset, cell.model, digest(common), _device(record)
+
+
+def _device(record: Record) -> str:
+    kind, count = record.device.get("kind"), record.device.get("count", 1)
+    return str(kind) if count == 1 else f"{count} x {kind}"
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """One cell's predictions of one variant."""
+
+    seed: int
+    fold: str
+    arrays: Arrays
 
 
 def _rows(suite: Suite, members: Sequence[Attempt]) -> list[Row]:
-    first = members[0].record
-    cell = first.cell
-    by_variant: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    problems = []
+    cell = members[0].record.cell
+    by_variant: dict[str, list[_Scored]] = defaultdict(list)
+    problems, kept = [], []
     task: Task | None = None
     for attempt in members:
-        place = f"fold {attempt.record.cell.fold}, seed {attempt.record.cell.seed}"
-        if attempt.record.status != "ok":
-            problems.append(f"{place}: {attempt.record.status}: {attempt.record.reason}")
+        record = attempt.record
+        place = f"fold {record.cell.fold}, seed {record.cell.seed}"
+        if record.status != "ok":
+            problems.append(f"{place}: {record.status}: {record.reason}")
             continue
         try:
-            task, arrays, faults = recomputed(suite, attempt)
+            task_of_it, arrays, faults = recomputed(suite, attempt)
         except VidsuiteError as error:
-            problems.append(f"{place}: left out: {error}")
-            continue
+            faults = [str(error)]
         if faults:
             problems.append(f"{place}: left out: {faults[0]}")
             continue
+        task = task_of_it
+        kept.append(record)
         for name in ("", *variants(arrays)):
-            by_variant[name].append({"arrays": select_variant(arrays, name), "seed": attempt.record.cell.seed})
+            by_variant[name].append(_Scored(record.cell.seed, record.cell.fold, select_variant(arrays, name)))
     seeds = {attempt.record.cell.seed for attempt in members}
-    efficiency = next((a.record.efficiency for a in members if a.record.efficiency), None)
+    efficiency = next((record.efficiency for record in kept if record.efficiency), None)
     row = Row(
         cell.benchmark, cell.task, cell.dataset, cell.preset, cell.model, "measured", {},
-        config=_group(first)[4],
-        done=len(by_variant[""]),
+        config=_group(members[0].record)[4],
+        done=len(kept),
         expected=cell.folds * len(seeds),
         parameters=efficiency.parameters if efficiency else None,
         flops=efficiency.flops if efficiency else None,
         throughput=efficiency.throughput if efficiency else None,
         path=efficiency.path if efficiency else "",
-        device=str(first.device.get("kind")),
+        device=_device(members[0].record),
         problems=tuple(problems),
-        notes=tuple(sorted({note for attempt in members for note in attempt.record.warnings})),
+        notes=(*sorted({note for attempt in members for note in attempt.record.warnings}), *_mixed(kept)),
     )  # fmt: skip
     if task is None:
         return [row]
     return [_scored(replace(row, variant=name), task, cells) for name, cells in by_variant.items()]
 
 
-def _scored(row: Row, task: Task, cells: Sequence[Mapping[str, Any]]) -> Row:
+def _mixed(kept: Sequence[Record]) -> list[str]:
+    """A note where cells of one row were not run by the same code and libraries."""
+    first = kept[0] if kept else None
+    if first and any(not same_code(r.code, first.code) or r.software != first.software for r in kept):
+        return ["its cells were run by different versions of the code or libraries"]
+    return []
+
+
+def _scored(row: Row, task: Task, cells: Sequence[_Scored]) -> Row:
     import numpy as np
 
     values: dict[str, list[float]] = defaultdict(list)
-    for entry in cells:
-        for name, value in task.score(entry["arrays"]).items():
+    for cell in cells:
+        for name, value in task.score(cell.arrays).items():
             if value == value:
                 values[name].append(value)
-    by_seed: dict[int, list[Any]] = defaultdict(list)
-    for entry in sorted(cells, key=lambda entry: str(entry["arrays"]["sample_id"][0])):
-        by_seed[entry["seed"]].append(entry["arrays"])
-    draws = np.mean([task.resample(folds, DRAWS, seed=0) for folds in by_seed.values()], axis=0)
+    by_seed: dict[int, list[_Scored]] = defaultdict(list)
+    for cell in sorted(cells, key=lambda cell: (cell.seed, cell.fold)):
+        by_seed[cell.seed].append(cell)
+    draws = np.mean([task.resample([c.arrays for c in folds], DRAWS, seed=0) for folds in by_seed.values()], axis=0)
     scores: dict[str, Summary | str] = {name: _summary(rows) for name, rows in values.items()}
-    if task.first_score in values:
+    if task.first_score in values and np.isfinite(draws).any():
         low, high = np.nanpercentile(draws, (2.5, 97.5))
         scores[task.first_score] = replace(_summary(values[task.first_score]), interval=(float(low), float(high)))
-    return replace(row, scores=scores, draws=draws)
+    partial = {name: len(found) for name, found in values.items() if "/" not in name and len(found) < len(cells)}
+    notes = [f"{name} is the mean of the {n} cells of {len(cells)} where it is defined" for name, n in partial.items()]
+    drawn_from = digest([[seed, [_samples(c.arrays) for c in folds]] for seed, folds in by_seed.items()])
+    drawn = Draws(drawn_from, draws)
+    return replace(row, scores=scores, done=len(cells), notes=(*row.notes, *notes), draws=drawn)
+
+
+def _samples(arrays: Arrays) -> list[list[str]]:
+    return [arrays["sample_id"].tolist(), arrays["subject"].tolist()]
 
 
 def _summary(values: Sequence[float]) -> Summary:
@@ -219,22 +228,37 @@ def first_mean(row: Row, first_score: str) -> float:
 
 
 def _ranked(suite: Suite, rows: Sequence[Row]) -> list[Row]:
-    """Rows by falling first score, each followed by its variants; marks those like the best.
+    """Complete rows before others, the best first, each followed by its variants; marks those like the best.
 
-    The paired test: the best row and another are resampled with the same draws of subjects; where the 95 %
-    interval of the difference holds 0 they cannot be told apart.
+    The paired test: the best row and another are resampled with the same draws of the same subjects; where the
+    95 % interval of the difference holds 0 they cannot be told apart.
     """
-    import numpy as np
+    first = _first_score(suite, rows[0].task)
 
-    name = resolve(suite.tasks[rows[0].task].spec.builder).first_score
-    main = sorted((row for row in rows if not row.variant), key=lambda row: -first_mean(row, name))
-    best = main[0] if main else None
+    def place(row: Row) -> tuple[bool, bool, float]:
+        mean = first_mean(row, first.name)
+        return row.done < row.expected, mean == float("-inf"), mean if first.direction == "lower" else -mean
+
+    main = sorted((row for row in rows if not row.variant), key=place)
     out = []
     for row in main:
-        like = False
-        if best is not None and row is not best and row.draws is not None and row.done == best.done:
-            low, high = np.nanpercentile(best.draws - row.draws, (2.5, 97.5))
-            like = bool(low <= 0 <= high)
-        out.append(replace(row, indistinct=like))
+        out.append(replace(row, indistinct=row is not main[0] and _alike(main[0].draws, row.draws)))
         out += [v for v in rows if v.variant and (v.model, v.config, v.device) == (row.model, row.config, row.device)]
     return out
+
+
+def _first_score(suite: Suite, task: str) -> ScoreInfo:
+    kind: type[Task] = resolve(suite.tasks[task].spec.builder)
+    return next(score for score in kind.scores if score.name == kind.first_score)
+
+
+def _alike(best: Draws | None, other: Draws | None) -> bool:
+    import numpy as np
+
+    if best is None or other is None or best.drawn_from != other.drawn_from:
+        return False
+    difference = best.values - other.values
+    if not np.isfinite(difference).any():
+        return False
+    low, high = np.nanpercentile(difference, (2.5, 97.5))
+    return bool(low <= 0 <= high)

@@ -104,7 +104,7 @@ class Video(ABC):
         self._check_range(start, stop)
         with closing(self._views(start, stop)) as views:
             for pixels, fresh in views:
-                yield np.require(pixels, requirements="C") if fresh else np.array(pixels, order="C")
+                yield np.ascontiguousarray(pixels) if fresh else np.array(pixels, order="C")
 
     def count(self) -> int:
         """The exact number of frames; decodes the whole video where nothing less tells."""

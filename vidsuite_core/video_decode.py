@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _FORWARD_FRAMES = 16
 """Gaps up to this are decoded through: cheaper than a seek, and than the scan that a first seek needs."""
 
+_GLIBC_LARGEST = 31 * 2**20
+"""Freed blocks of up to this raise glibc's thresholds (it stops at 32 MiB)."""
+
 
 class FileVideo(Video):
     """A video file; the decoder takes up to `threads` threads of its own."""
@@ -76,6 +79,7 @@ class FileVideo(Video):
     def _views(self, start: int, stop: int | None) -> Generator[View]:
         if start == stop:
             return
+        _prepare_allocator(self.info.frame_bytes)
         convert = Converter(self._pixel_format)
         for number, frame in self._decoded(start, stop):
             if (frame.height, frame.width) != self.info.shape[:2]:
@@ -204,3 +208,13 @@ class FileVideo(Video):
             decoder.close()
         else:
             self._idle = decoder
+
+
+def _prepare_allocator(frame_bytes: int) -> None:
+    """Let freed frames be used again: glibc maps and unmaps each until a larger block was freed once.
+
+    Measured on 1280 x 720: 1.8 instead of 2.7 ms a frame. Programs that ever freed such a block gain nothing.
+    """
+    import numpy as np
+
+    np.empty(min(4 * frame_bytes, _GLIBC_LARGEST), np.uint8)

@@ -71,7 +71,7 @@ def verify(runs: tuple[Path, ...], as_json: bool) -> int:
     Exit code 1 says that something does not agree.
     """
     from vidsuite_core.runner.store import Attempt, Store
-    from vidsuite_core.summary import recomputed
+    from vidsuite_core.verification import recomputed
 
     suite = load()
     checked, faults = 0, []

@@ -1,0 +1,70 @@
+"""Checking an attempt: its files, its ids, and its scores recomputed from its predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from vidsuite_core.ids import digest
+from vidsuite_core.runner.plan import Cell
+from vidsuite_core.specs import resolve
+from vidsuite_core.tasks.base import Task, select_variant, variants
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vidsuite_core.results import Record
+    from vidsuite_core.runner.store import Attempt
+    from vidsuite_core.suite import Suite
+
+
+TOLERANCE = 1e-9
+"""Largest difference between a recorded score and the same recomputed from stored predictions."""
+
+
+def recomputed(suite: Suite, attempt: Attempt) -> tuple[Task, dict[str, np.ndarray], list[str]]:
+    """The task, the checked predictions, and every difference from the recorded scores.
+
+    Raises:
+        VidsuiteError: predictions are missing, damaged, or not of the task's form.
+    """
+    record = attempt.record
+    task: Task = resolve(suite.tasks[record.cell.task].spec.builder)(record.classes)
+    faults = [*attempt.faulty_files(), *_false_identity(record, task)]
+    arrays = attempt.predictions()
+    for name in ("", *variants(arrays)):
+        chosen = select_variant(arrays, name)
+        task.check(chosen)
+        shown = record.variants.get(name, {}) if name else record.scores
+        faults += _differences(task.score(chosen), {key: score.value for key, score in shown.items()}, name)
+    unfounded = set(record.variants) - set(variants(arrays))
+    faults += [f"scores of variant {name!r} have no predictions" for name in sorted(unfounded)]
+    return task, arrays, faults
+
+
+def _false_identity(record: Record, task: Task) -> list[str]:
+    """What the record's ids and names say that its score key does not."""
+    faults = []
+    key, cell = record.score_key, record.cell
+    if key.get("task") != {"name": cell.task, "version": task.version}:
+        faults.append(f"was scored by another version of task {task.name}; run it again")
+    if digest(key) != record.score_id:
+        faults.append("its score id is not the hash of its score key")
+    if (key.get("fold"), key.get("seed"), key.get("preset")) != (cell.fold, cell.seed, cell.preset):
+        faults.append("its score key is that of another fold, seed or preset")
+    names = cell.model_dump(exclude={"plugin"})
+    kind, count = record.device.get("kind", ""), record.device.get("count", 1)
+    if Cell(**names, device_kind=kind, device_count=count, score_key=key).cell_id != record.cell_id:
+        faults.append("its cell id is not the hash of its names, score id and device")
+    return faults
+
+
+def _differences(found: Mapping[str, float], recorded: Mapping[str, float | None], variant: str) -> list[str]:
+    lines = []
+    for name in sorted({*found, *recorded}):
+        new, old = found.get(name), recorded.get(name)
+        absent = new is None or new != new
+        if (absent and old is None) or (not absent and old is not None and abs(new - old) <= TOLERANCE):  # type: ignore[operator]
+            continue
+        lines.append(f"score {name}{'@' + variant if variant else ''} is recorded as {old}, its predictions give {new}")
+    return lines
