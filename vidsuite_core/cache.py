@@ -184,6 +184,7 @@ def _write(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
     from numpy.lib import format as npy
 
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        archive.comment = _comment(len(arrays))
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 npy.write_array(member, array, allow_pickle=False)
@@ -194,12 +195,19 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
     arrays = {}
     with zipfile.ZipFile(path) as archive:
+        if archive.comment != _comment(len(archive.namelist())):
+            raise ValueError("the directory of the archive lacks entries")
         for name in archive.namelist():
             with archive.open(name) as member:
                 arrays[name.removesuffix(".npy")] = npy.read_array(member, allow_pickle=False)
                 if member.read(1):  # the CRC is compared at the member's end
                     raise ValueError("the array ends before the entry does")
     return arrays
+
+
+def _comment(count: int) -> bytes:
+    """What the archive says of itself, since nothing in a ZIP guards its directory."""
+    return f"vidsuite cache entry of {count} arrays".encode()
 
 
 def _limit() -> int:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.errors import UsageError
 from vidsuite_core.summary import Row, Summary
+from vidsuite_core.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,11 +30,11 @@ def show(console: Console, rows: Sequence[Row], titles: dict[str, str]) -> None:
     reported = [row for row in rows if row.status == "reported"]
     for (benchmark, dataset, preset), members in _tables([row for row in rows if row.status == "measured"]):
         table = list(members)
-        console.print(Text(f"\n{benchmark} on {dataset}, preset {preset}", style="bold"))
+        console.print(Text("\n" + printable(f"{benchmark} on {dataset}, preset {preset}"), style="bold"))
         own = [row for row in reported if row.benchmark == benchmark]
         console.print(_rich_table([*table, *(row for row in own if set(row.scores) & set(titles))], titles))
         for line in [*_footnotes(table), *_reported_notes(own, titles)]:
-            console.print(Text(line, style="dim"))
+            console.print(Text(printable(line), style="dim"))
 
 
 def _rich_table(rows: Sequence[Row], titles: dict[str, str]) -> Any:
@@ -42,19 +45,19 @@ def _rich_table(rows: Sequence[Row], titles: dict[str, str]) -> Any:
     table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False)
     table.add_column("model", overflow="fold")
     for title in titles.values():
-        table.add_column(title, justify="right", no_wrap=True)
+        table.add_column(Text(printable(title)), justify="right", no_wrap=True)
     table.add_column("params", justify="right", no_wrap=True)
     table.add_column("/s", justify="right", no_wrap=True)
     told = False
-    for row in rows:
+    for row, name in zip(rows, _names(rows), strict=True):
         if row.status == "reported" and not told:
             told = True
             table.add_section()
             table.add_row(Text("reported:", style="dim italic"))
         style = "dim" if row.status == "reported" or row.variant else ""
         table.add_row(
-            Text(_name(row)),
-            *(Text(_cell(row.scores.get(name))) for name in titles),
+            Text(name),
+            *(Text(_cell(row.scores.get(score))) for score in titles),
             Text("" if row.variant else _count(row.parameters)),
             Text("" if row.variant else _rate(row.throughput)),
             style=style,
@@ -62,20 +65,38 @@ def _rich_table(rows: Sequence[Row], titles: dict[str, str]) -> Any:
     return table
 
 
-def _name(row: Row) -> str:
+def _names(rows: Sequence[Row]) -> list[str]:
+    """What a table calls its rows; rows that would have one name say in what they differ."""
+    named: list[Callable[[Row], str]] = [
+        lambda row: row.model.rpartition("/")[2],
+        lambda row: row.model,
+        lambda row: f"{row.model} (config {row.config[:8]})",
+        lambda row: f"{row.model} (config {row.config[:8]}, {row.device})",
+    ]
+    main = [row for row in rows if row.status == "measured" and not row.variant]
+    names: dict[tuple[str, str, str], str] = {}
+    for name in named:
+        twice = Counter(name(row) for row in main)
+        for row in main:
+            if twice[name(row)] == 1:
+                names.setdefault((row.model, row.config, row.device), name(row))
+    return [_name(row, names.get((row.model, row.config, row.device), row.model)) for row in rows]
+
+
+def _name(row: Row, name: str) -> str:
     if row.status == "reported":
-        return f"  {row.model}"
+        return f"  {printable(row.model)}"
     if row.variant:
-        return f"  · {row.variant} epoch" if row.variant == "last" else f"  · {row.variant}"
+        return f"  · {row.variant} epoch" if row.variant == "last" else f"  · {printable(row.variant)}"
     marks = "" if row.done == row.expected else f" [{row.done} of {row.expected}]"
-    return f"{row.model.rpartition('/')[2]}{' ≈' if row.indistinct else ''}{marks}"
+    return f"{printable(name)}{' ≈' if row.indistinct else ''}{marks}"
 
 
 def _cell(score: Summary | str | None) -> str:
     if score is None:
         return "–"
     if isinstance(score, str):
-        return score.replace(" ± ", "±")
+        return printable(score).replace(" ± ", "±")
     spread = "" if score.sd is None else f"±{score.sd:.3f}"
     interval = "" if score.interval is None else f"\n{score.interval[0]:.3f}–{score.interval[1]:.3f}"
     return f"{score.mean:.3f}{spread}{interval}"
@@ -121,12 +142,13 @@ def export(rows: Sequence[Row], form: str, out: Path | None) -> str:
     """The rows in another form; parquet is written to `out` (which it needs), the others are returned as text."""
     flat = [_flat(row) for row in rows]
     if form == "json":
-        return json.dumps([_plain(row) for row in rows], indent=1)
+        return json.dumps([_plain(row) for row in rows], indent=1, allow_nan=False)
     if form == "csv":
         stream = io.StringIO()
-        writer = csv.DictWriter(stream, fieldnames=_columns(flat))
-        writer.writeheader()
-        writer.writerows(flat)
+        writer = csv.writer(stream)
+        names = _columns(flat)
+        writer.writerow([_spreadsheet(name) for name in names])
+        writer.writerows([_spreadsheet(row.get(name)) for name in names] for row in flat)
         return stream.getvalue()
     if form == "parquet":
         import pyarrow as pa
@@ -149,12 +171,12 @@ def _markdown(rows: Sequence[Row]) -> str:
         names = _score_names(table)
         where = f"{benchmark} on {dataset}, preset {preset}" if dataset else f"{benchmark}: reported by the paper"
         lines += [f"### {_escape_markdown(where)}", ""]
-        lines.append("| model | " + " | ".join(names) + " | status |")
+        lines.append("| " + " | ".join(map(_escape_markdown, ["model", *names, "status"])) + " |")
         lines.append("|---|" + "---:|" * len(names) + "---|")
-        for row in table:
-            cells = [_cell(row.scores.get(name)).replace("\n", " [") for name in names]
+        for row, name in zip(table, _names(table), strict=True):
+            cells = [_cell(row.scores.get(score)).replace("\n", " [") for score in names]
             cells = [f"{cell}]" if " [" in cell else cell for cell in cells]
-            lines.append("| " + " | ".join(map(_escape_markdown, [_name(row).strip(), *cells, row.status])) + " |")
+            lines.append("| " + " | ".join(map(_escape_markdown, [name.strip(), *cells, row.status])) + " |")
         lines.append("")
     return "\n".join(lines)
 
@@ -167,9 +189,9 @@ def _latex(rows: Sequence[Row]) -> str:
         lines += [f"% {_escape_latex(benchmark)} {_escape_latex(dataset)} {_escape_latex(preset)}"]
         lines += [r"\begin{tabular}{l" + "r" * len(names) + "}", r"\toprule"]
         lines += [" & ".join(["model", *map(_escape_latex, names)]) + r" \\", r"\midrule"]
-        for row in table:
-            cells = [_cell(row.scores.get(name)).partition("\n")[0].replace("±", r" $\pm$ ") for name in names]
-            lines.append(" & ".join([_escape_latex(_name(row).strip()), *cells]) + r" \\")
+        for row, name in zip(table, _names(table), strict=True):
+            cells = [_cell(row.scores.get(score)).partition("\n")[0] for score in names]
+            lines.append(" & ".join(map(_escape_latex, [name.strip(), *cells])) + r" \\")
         lines += [r"\bottomrule", r"\end{tabular}", ""]
     return "\n".join(lines)
 
@@ -183,9 +205,18 @@ def _score_names(rows: Sequence[Row]) -> list[str]:
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    whole = asdict(row)
+    whole = asdict(replace(row, draws=None))
     del whole["draws"]
-    return whole
+    return dict(_finite(whole))
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _flat(row: Row) -> dict[str, Any]:
@@ -199,20 +230,37 @@ def _flat(row: Row) -> dict[str, Any]:
         else:
             flat[f"{name}_reported"] = score
     flat["problems"], flat["notes"] = "; ".join(row.problems), "; ".join(row.notes)
-    return flat
+    return {name: printable(value) if isinstance(value, str) else value for name, value in flat.items()}
 
 
 def _columns(flat: Sequence[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for row in flat for name in row))
 
 
+def _spreadsheet(value: Any) -> Any:
+    """A CSV field; a text that a spreadsheet would run as a formula is put behind an apostrophe."""
+    if isinstance(value, str) and value.lstrip()[:1] in tuple("=+-@") and not _is_number(value):
+        return f"'{value}"
+    return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
 def _escape_markdown(text: str) -> str:
-    for sign in "\\|<>*_`[]":
-        text = text.replace(sign, f"\\{sign}")
-    return text
+    return "".join(f"\\{sign}" if sign in "\\|<>*_`[]&$~" else sign for sign in printable(text))
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", "±": r" $\pm$ ", "≈": r"$\approx$", "·": r"$\cdot$", "–": "--",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}  # fmt: skip
 
 
 def _escape_latex(text: str) -> str:
-    table = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "≈": r"$\approx$"}
-    table |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
-    return "".join(table.get(sign, sign) for sign in text)
+    return "".join(_LATEX.get(sign, sign) for sign in printable(text))

@@ -8,8 +8,8 @@ from typing import BinaryIO
 _TS_PACKETS = ((0, 188), (4, 192))
 """Offset of the sync byte and size of MPEG-TS packets, without and with time codes."""
 
-_ISO_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-"""What MP4 and MOV files begin with (ISO/IEC 14496-12)."""
+_ISO_BOXES = frozenset(b"ftyp styp pdin moov moof sidx mfra mdat meta udta uuid free skip wide".split())
+"""What lies at the top level of MP4 and MOV files (ISO/IEC 14496-12); some devices append what is no box."""
 
 
 def missing_bytes(path: Path) -> int | None:
@@ -40,7 +40,7 @@ def _iso_end(file: BinaryIO, size: int) -> int:
         length = int.from_bytes(header[:4], "big")
         if length == 1:
             length = int.from_bytes(header[8:16], "big")
-        if length < 8:  # 0 stands for "to the end"; what is too short is no box
+        if length < 8 or header[4:8] not in _ISO_BOXES:  # 0 stands for "to the end"
             return size
         place += length
     return place

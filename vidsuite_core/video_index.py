@@ -131,6 +131,11 @@ class IndexMemo:
                 self._kept.popitem(last=False)
         return index
 
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._kept.clear()
+
 
 MEMO = IndexMemo()
 
@@ -157,6 +162,8 @@ def index_packets(container: InputContainer, stream: VideoStream) -> FrameIndex 
             packets.append((packet.pts, packet.is_keyframe))
     except av.FFmpegError:
         return None
+    if stream.codec_context.has_b_frames and all(early < late for early, late in pairwise(packets)):
+        return None  # the frames change their order but the time stamps do not: AVI has but the order of decoding
     return FrameIndex.from_packets(packets)
 
 

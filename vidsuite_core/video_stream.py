@@ -191,6 +191,8 @@ def _open(path: Path, name: str) -> InputContainer:
         raise VideoError(
             f"{name}: is not a video, or lost its header to a cut; give an MP4, AVI, MKV, MPEG, ... file"
         ) from error
+    except EOFError as error:
+        raise VideoError(f"{name}: holds no frames, only a header") from error
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"{name}: cannot be opened ({error.strerror})") from error
 

@@ -102,7 +102,7 @@ def read_decord(file: Path, ranges: Ranges | None, threads: int) -> int:
 
         reader = decord.VideoReader(str(file), num_threads=threads)
         if ranges is None:
-            return sum(1 for _ in map(lambda frame: frame.asnumpy(), reader))
+            return sum(len(frame.asnumpy()) > 0 for frame in reader)
         return sum(len(reader.get_batch(range(start, stop)).asnumpy()) for start, stop in ranges)
     except (ImportError, RuntimeError):  # decord's own errors are RuntimeErrors
         return 0

@@ -8,6 +8,9 @@ Degrees are multiples of 1/640, so frames are stored without loss as 16-bit grey
 `LOW` and `HIGH`, fixed over the data set so that warm stays warm: of the pixels of both classes, 0.023 % are
 colder and 0.003 % warmer.
 
+`index.csv` has a row a clip: `file` below `clips/` (a gzipped table, see `read_clip`), `subject`, `tag` (the action) and
+the rows of the clip, from 0, at which the annotated action begins and ends.
+
 Known cue: the classes were acted in different scenes (standing up in the scenarios 2 and 3, falling in 5), so a place
 or posture that only one scene has can tell them apart besides the motion.
 """
@@ -75,8 +78,8 @@ class Fir16(RecordingsDataset):
         """Where the data comes from."""
         return (
             f"no far-infrared clips are imported below {self.root}; cut github.com/muralab/"
-            "Low-Resolution-FIR-Action-Dataset as the plugin's README says (index.csv and clips/) and run "
-            "'vidsuite data import fir16 FOLDER'"
+            "Low-Resolution-FIR-Action-Dataset at its annotations into a folder with clips/ and an index.csv "
+            f"({', '.join(_COLUMNS)}), and run 'vidsuite data import fir16 FOLDER'"
         )
 
     def import_from(self, source: Path, progress: Progress = silent) -> str:

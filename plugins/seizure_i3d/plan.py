@@ -23,8 +23,8 @@ SPREAD = 0.85
 """Standard deviation of the log length of seizures, before it is cut to Table 2's range."""
 
 LEFT_OVER = 0.025
-"""Share of samples shorter than a whole clip. It is the same in both classes, so that a sample's length tells nothing of
-its class; arbitrary lengths of seizures would give the short ones, FLE, more than twice as many."""
+"""Share of samples shorter than a whole clip. It is the same in both classes, so that a sample's length tells nothing
+of its class; arbitrary lengths of seizures would give the short ones, FLE, more than twice as many."""
 
 RANDOM_PLAN, RANDOM_PATIENT, RANDOM_RECORDING = 0, 1, 2
 

@@ -127,7 +127,7 @@ class Room:
     camera: Camera
 
 
-def shade(albedo: float, cosine: Image, distance: Image) -> Image:
+def shade(albedo: float, cosine: Array | Image, distance: Array | Image) -> Array:
     """Radiance of a matt surface `distance` metres from the lamp, at `cosine` between its normal and the light."""
     return albedo * (AMBIENT + (1 - AMBIENT) * np.abs(cosine)) / distance**2
 
@@ -155,13 +155,15 @@ def render_room(look: Look, width: int, height: int) -> Room:
     radiance *= 1 + 0.04 * cloth / cloth.std() + 0.06 * stains / stains.std()
     size = (width, height)
     return Room(
-        radiance=cv2.resize(radiance, size, interpolation=cv2.INTER_AREA),
-        in_front=cv2.resize(in_front, size, interpolation=cv2.INTER_AREA),
+        radiance=np.asarray(cv2.resize(radiance, size, interpolation=cv2.INTER_AREA), dtype=np.float32),
+        in_front=np.asarray(cv2.resize(in_front, size, interpolation=cv2.INTER_AREA), dtype=np.float32),
         camera=camera,
     )
 
 
-def _cast(solid: Solid, camera: Camera, rays: Image, distance: Image, radiance: Image, in_front: Image, scale: int):
+def _cast(
+    solid: Solid, camera: Camera, rays: Image, distance: Image, radiance: Image, in_front: Image, scale: int
+) -> None:
     """Draw one solid into the buffers where it is the nearest."""
     pixels, _ = camera.project(solid.corners())
     x0, y0 = np.clip(np.floor(pixels.min(0) * scale), 0, None).astype(int)

@@ -191,14 +191,17 @@ def _render_in_processes(options: Options, planned: list[Planned], folder: Path,
             stack.enter_context(process)
             stack.callback(process.kill)
             running.append(process)
-            job = {"options": asdict(options), "folder": str(folder.resolve())}
-            job["planned"] = [asdict(recording) for recording in longest_first[worker::workers]]
+            share = [asdict(recording) for recording in longest_first[worker::workers]]
+            job = {"options": asdict(options), "folder": str(folder.resolve()), "planned": share}
+            assert process.stdin
             with suppress(BrokenPipeError), process.stdin as pipe:  # one that ended early is found below
                 json.dump(job, pipe)
         for process in running:
+            assert process.stdout
             for line in process.stdout:
                 yield Recording.from_json(json.loads(line))
         for process in running:
+            assert process.stderr
             message = process.stderr.read().strip().splitlines()
             if process.wait() != 0:
                 reason = message[-1] if message else "the process was killed"

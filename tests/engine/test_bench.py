@@ -37,7 +37,11 @@ def attempts(out: Path) -> list[Attempt]:
 def finished(toy_path: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str], str]:
     """A finished run: its folder, the environment, what was printed."""
     home = tmp_path_factory.mktemp("finished")
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(toy_path), os.environ.get("PYTHONPATH", "")])), "VIDSUITE_CACHE": str(home / "cache")}
+    env = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(toy_path), os.environ.get("PYTHONPATH", "")])),
+        "VIDSUITE_CACHE": str(home / "cache"),
+    }
     done = run(home / "runs", env=env)
     return home / "runs", env, done.stdout
 

@@ -65,7 +65,7 @@ def faults(dataset, path):
         dataset.import_from(path)
     assert not dataset.is_ready()
     first, *lines = str(caught.value).splitlines()
-    return [first] if not lines else lines
+    return lines if lines else [first]
 
 
 def test_import(write, tmp_path):

@@ -273,7 +273,40 @@ def test_a_change_of_the_pictures_needs_a_new_generator_number():
     frames = list(render_recording(options, plan(options)[0]).frames)
     blocks = cv2.resize(frames[9], (4, 4), interpolation=cv2.INTER_AREA).astype(int)
     assert synthetic.GENERATOR == 1
-    assert blocks.tolist() == pytest.approx(np.array(KNOWN), abs=1), "raise GENERATOR, and note the new means here"
+    assert np.abs(blocks - KNOWN).max() <= 1, "raise GENERATOR, and note the new means here"
 
 
-KNOWN = [[0] * 4] * 4
+KNOWN = [[88, 83, 62, 62], [92, 124, 86, 50], [93, 121, 161, 69], [79, 96, 105, 70]]
+
+
+@pytest.mark.slow
+def test_motion_tells_the_classes_apart_and_single_frames_do_not():
+    """120 patients: macro-F1 over 5 folds by patient, of the middle frames' pixels and of plain frame differences."""
+    from sklearn.decomposition import PCA
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.metrics import f1_score
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+
+    options = replace(QUICK, patients=120, seizures=160, seconds=600, size=(96, 80))
+    pixels, motions, labels, groups = [], [], [], []
+    for planned in plan(options):
+        frames = np.stack(list(render_recording(options, planned).frames))
+        for start, stop in slice_samples(planned.frames):
+            small = np.stack([cv2.resize(f, (24, 20), interpolation=cv2.INTER_AREA) for f in frames[start:stop]])
+            pixels.append(small[len(small) // 2].ravel())
+            steps = [np.abs(small[lag:].astype(float) - small[:-lag]) for lag in (1, 2, 4, 9)]
+            motions.append([f(step.mean(0)) for step in steps for f in (np.mean, np.median, np.max)])
+            labels.append(planned.label)
+            groups.append(planned.patient)
+
+    def macro_f1(features):
+        forest = RandomForestClassifier(300, min_samples_leaf=2, class_weight="balanced", random_state=0)
+        model = make_pipeline(PCA(30, random_state=0), forest) if len(features[0]) > 30 else forest
+        folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
+        predicted = cross_val_predict(model, np.array(features, float), labels, groups=groups, cv=folds)
+        return f1_score(labels, predicted, average="macro")
+
+    static, moving = macro_f1(pixels), macro_f1(motions)
+    assert static < 0.6
+    assert 0.75 < moving < 0.95

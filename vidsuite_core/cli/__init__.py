@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.text import printable
 
 COMMANDS = {
     "bench": ("vidsuite_core.cli.bench:bench", "Run a benchmark's cells and show the table."),
@@ -41,6 +42,18 @@ class _Lazy(click.Group):
 
         brought: click.Command = resolve(builder[0])
         return brought
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise click.UsageError(f"{error.message}{hint}", ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [(name, text) for name, (_, text) in {**COMMANDS, **self._of_plugins()}.items()]
@@ -86,8 +99,13 @@ def main() -> None:
         if debug:
             raise
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 1)
+    except Exception as error:
+        if debug:
+            raise
+        what = f"{type(error).__name__}: {error}"
+        _fail(f"{what}; this is a fault of vidsuite or of a plugin, and 'vidsuite --debug ...' shows where", 1)
 
 
 def _fail(text: str, code: int) -> Any:
-    click.echo(f"error: {text}", err=True)
+    click.echo(printable(f"error: {text}"), err=True)
     sys.exit(code)

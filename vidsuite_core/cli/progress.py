@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from vidsuite_core.runner.bench import Silent, Watcher
+from vidsuite_core.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,10 +36,11 @@ def watcher_for(console: Console) -> Iterator[Watcher]:
 def summary(outcome: Outcome) -> str:
     """One line on what came of a cell."""
     if outcome.attempt is None:
-        return f"failed   {outcome.cell.title}: {outcome.problem}"
+        return printable(f"failed   {outcome.cell.title}: {outcome.problem}")
     record = outcome.attempt.record
     if record.status != "ok":
-        return f"{record.status:<8} {outcome.cell.title}: {record.reason} (log: {outcome.attempt.path / 'log.txt'})"
+        line = f"{record.status:<8} {outcome.cell.title}: {record.reason} (log: {outcome.attempt.path / 'log.txt'})"
+        return printable(line)
     name, score = next(iter(record.scores.items()))
     value = "–" if score.value is None else f"{score.value:.3f}"
     seconds = "reused" if outcome.reused else f"{sum(record.phases.values()):.1f} s"

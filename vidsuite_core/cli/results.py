@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.suite import load
+from vidsuite_core.suite import Suite, load
+from vidsuite_core.text import printable
+
+if TYPE_CHECKING:
+    from vidsuite_core.summary import Row
 
 _RUNS = click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
 
@@ -27,39 +35,46 @@ def report(runs: tuple[Path, ...], form: str, out: Path | None) -> int:
     """
     from vidsuite_core.runner.store import Attempt, Store
     from vidsuite_core.summary import measured_rows, reported_rows
-    from vidsuite_core.tables import export, show
-    from vidsuite_core.tasks.base import titles
 
     suite = load()
-    entries = [entry for run in runs or (Path("runs"),) for entry in Store(run).everything()]
-    known = [e for e in entries if isinstance(e, Attempt) and e.record.cell.task in suite.tasks.keys_and_names()]
-    bad = [f"{e.path}: {e.reason}" for e in entries if not isinstance(e, Attempt)]
-    bad += [
-        f"{e.path}: its task {e.record.cell.task!r} is not installed"
-        for e in entries
-        if isinstance(e, Attempt) and e not in known
-    ]
+    known, bad = [], []
+    for entry in (entry for run in runs or (Path("runs"),) for entry in Store(run).everything()):
+        if not isinstance(entry, Attempt):
+            bad.append(f"{entry.path}: {entry.reason}")
+        elif entry.record.cell.task not in suite.tasks:
+            bad.append(f"{entry.path}: its task {entry.record.cell.task!r} is not installed")
+        else:
+            known.append(entry)
     rows = measured_rows(suite, known)
     installed = [b for b in dict.fromkeys(row.benchmark for row in rows) if b in set(suite.benchmarks)]
     rows += [row for benchmark in installed for row in reported_rows(suite, benchmark)]
-    if form == "table":
-        from rich.console import Console
-
-        console = Console(file=out.open("w", encoding="utf-8") if out else None)
-        for task in dict.fromkeys(row.task for row in rows):
-            show(console, [row for row in rows if row.task == task], titles(suite, task))
-    else:
-        text = export(rows, form, out)
-        if out and form != "parquet":
-            out.write_text(text, encoding="utf-8")
-        else:
-            click.echo(text)
+    if rows:
+        _write(suite, rows, form, out)
     for line in bad:
-        click.echo(f"left out: {line}", err=True)
+        click.echo(printable(f"left out: {line}"), err=True)
     if not rows:
         raise VidsuiteError("there is no result to show; 'vidsuite bench' makes some")
     incomplete = any(row.done < row.expected for row in rows if row.status == "measured")
     return 1 if bad or incomplete else 0
+
+
+def _write(suite: Suite, rows: Sequence[Row], form: str, out: Path | None) -> None:
+    from vidsuite_core.tables import export, show
+    from vidsuite_core.tasks.base import titles
+
+    if form == "parquet":
+        click.echo(export(rows, form, out))
+        return
+    with click.open_file(str(out), "w", encoding="utf-8") if out else nullcontext(sys.stdout) as file:
+        if form == "table":
+            from rich.console import Console
+
+            console = Console(file=file)
+            for task in dict.fromkeys(row.task for row in rows):
+                show(console, [row for row in rows if row.task == task], titles(suite, task))
+        else:
+            text = export(rows, form, None)
+            file.write(text if text.endswith("\n") else f"{text}\n")
 
 
 @click.command()
@@ -90,6 +105,6 @@ def verify(runs: tuple[Path, ...], as_json: bool) -> int:
         click.echo(json.dumps({"checked": checked, "faults": faults}, indent=1))
     else:
         for fault in faults:
-            click.echo(f"{fault['path']}: {fault['fault']}")
+            click.echo(printable(f"{fault['path']}: {fault['fault']}"))
         click.echo(f"{checked} attempts checked, {len(faults)} faults")
     return 1 if faults else 0

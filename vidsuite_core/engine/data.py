@@ -79,15 +79,15 @@ class FeatureDataset(TorchDataset[dict[str, Any]]):
         self.samples = list(samples)
         self.pipeline = Compose(list(pipeline))
         self.extractor: Extractor = MODELS.build(extractor) if isinstance(extractor, Mapping) else extractor
-        self._features: list[np.ndarray] | None = None
+        self._items: list[dict[str, Any]] | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        if self._features is None:
+        if self._items is None:
             raise RuntimeError("FeatureDataset.prepare() was not called")
-        return self.pack(index, self._features[index])
+        return self._items[index]
 
     def pack(self, index: int, features: np.ndarray) -> dict[str, Any]:
         """An item from a sample's features."""
@@ -117,7 +117,8 @@ class FeatureDataset(TorchDataset[dict[str, Any]]):
                 features[index] = values
             done += len(batch)
             report("features", done, len(missing))
-        self._features = [values for values in features if values is not None]
+        # Packed once: with thousands of epochs over small features, packing would cost more than training.
+        self._items = [self.pack(index, values) for index, values in enumerate(features) if values is not None]
         return len(missing)
 
     def _key(self, sample: ClipSample) -> str:

@@ -87,6 +87,9 @@ def take_over(orphan: Path, path: Path) -> bool:
     except OSError:
         return False
     try:
+        if is_alive(path):  # another process had taken it over after we found its owner dead
+            path.rename(orphan)
+            return False
         if _holds_link(path):  # whoever put it there wants us to write elsewhere
             shutil.rmtree(path)
             return False

@@ -67,9 +67,7 @@ class ActionDetection(Task):
 
     def score(self, arrays: Arrays) -> dict[str, float]:
         """Frame-mAP at IoU 0.5."""
-        import numpy as np
-
-        return {"frame_map": float(np.nanmean(self._average_precisions(arrays)))}
+        return {"frame_map": _mean(self._average_precisions(arrays))}
 
     def details(self, arrays: Arrays) -> dict[str, Any]:
         """Average precision of each class; None where it has no true box."""
@@ -89,14 +87,20 @@ class ActionDetection(Task):
             _, subject = np.unique(arrays["subject"], return_inverse=True)
             times = rng.multinomial(subject.max() + 1, np.full(subject.max() + 1, 1 / (subject.max() + 1)), size=draws)
             matched = [_match(arrays, label) for label in range(len(self.classes))]
-            total += [np.nanmean([_average_precision(*rows, weight[subject]) for rows in matched]) for weight in times]
+            total += [_mean([_average_precision(*rows, weight[subject]) for rows in matched]) for weight in times]
         return total / len(folds)
 
-    def _average_precisions(self, arrays: Arrays) -> np.ndarray:
+    def _average_precisions(self, arrays: Arrays) -> list[float]:
         import numpy as np
 
         once = np.ones(len(arrays["sample_id"]))
-        return np.array([_average_precision(*_match(arrays, k), once) for k in range(len(self.classes))])
+        return [_average_precision(*_match(arrays, k), once) for k in range(len(self.classes))]
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean of the classes that have a true box; NaN where none has."""
+    defined = [value for value in values if value == value]
+    return sum(defined) / len(defined) if defined else float("nan")
 
 
 def _flatten(boxes: Sequence[Any], labels: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -88,7 +88,7 @@ def titles(suite: Suite, task: str) -> dict[str, str]:
 
 def variants(arrays: Arrays) -> list[str]:
     """The variants that are stored beside the main predictions, sorted."""
-    return sorted({name.partition("@")[2] for name in arrays if "@" in name})
+    return sorted({name.partition("@")[2] for name in arrays} - {""})
 
 
 def select_variant(arrays: Arrays, variant: str = "") -> dict[str, np.ndarray]:

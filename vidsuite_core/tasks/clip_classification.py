@@ -70,7 +70,7 @@ class ClipClassification(Task):
         prob = require(arrays, "prob", "f", count, len(self.classes))
         if count == 0:
             raise VidsuiteError("predictions hold no sample")
-        if target.min() < 0 or target.max() >= len(self.classes):
+        if ((target < 0) | (target >= len(self.classes))).any():
             raise VidsuiteError(f"predictions have a target outside the {len(self.classes)} classes")
         sound = np.isfinite(prob).all() and (prob >= 0).all() and np.abs(prob.sum(axis=1) - 1).max() < 1e-3
         if not sound:
@@ -116,7 +116,7 @@ class ClipClassification(Task):
 def _units(arrays: Arrays, level: str) -> tuple[np.ndarray, np.ndarray]:
     import numpy as np
 
-    target, prob = arrays["target"], arrays["prob"]
+    target, prob = arrays["target"].astype(np.int64), arrays["prob"]  # strangers may store another integer type
     if not level:
         return target, prob
     keys = np.stack([np.unique(arrays[level], return_inverse=True)[1], target], axis=1)

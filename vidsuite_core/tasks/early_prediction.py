@@ -62,9 +62,9 @@ class EarlyPrediction(Task):
             raise VidsuiteError("predictions need targets 0 or 1 and probabilities in [0, 1]")
 
     def score(self, arrays: Arrays) -> dict[str, float]:
-        """The area under the accuracy curve, and the accuracy at the last moment."""
+        """The area under the accuracy curve, and the accuracy at the last moment; NaN where no sample counts."""
         sums = _right_and_counted(arrays).sum(0)
-        return {"accuracy_auc": float(_area(sums)), "final_accuracy": float(sums[0, -1] / sums[1, -1])}
+        return {"accuracy_auc": float(_area(sums)), "final_accuracy": float(_curve(sums)[-1])}
 
     def details(self, arrays: Arrays) -> dict[str, Any]:
         """The accuracy at each moment; None where no sample counts."""
@@ -96,6 +96,13 @@ def _area(sums: np.ndarray) -> np.ndarray:
     """(...) areas of sums (..., 2, T); NaN where a moment has no sample that counts."""
     import numpy as np
 
-    with np.errstate(invalid="ignore", divide="ignore"):
-        curve = sums[..., 0, :] / sums[..., 1, :]
+    curve = _curve(sums)
     return np.trapezoid(curve, axis=-1) / curve.shape[-1]
+
+
+def _curve(sums: np.ndarray) -> np.ndarray:
+    """(..., T) accuracies from sums (..., 2, T)."""
+    import numpy as np
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return sums[..., 0, :] / sums[..., 1, :]

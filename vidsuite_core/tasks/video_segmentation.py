@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from vidsuite_core.tasks.base import Arrays
 
+MAX_PIXELS = 2**32
+"""More pixels than a frame has; counts beyond it would overflow the sums."""
+
 
 class VideoSegmentation(Task):
     """Intersection over union of the set's confusion matrix, averaged over the classes that occur.
@@ -46,8 +49,8 @@ class VideoSegmentation(Task):
         """See `Task.check`."""
         count = check_samples(arrays)
         confusion = require(arrays, "confusion", "iu", count, len(self.classes), len(self.classes))
-        if count == 0 or confusion.min() < 0 or confusion.sum() == 0:
-            raise VidsuiteError("predictions' confusion counts are empty or negative")
+        if confusion.size == 0 or not confusion.any() or (confusion < 0).any() or (confusion > MAX_PIXELS).any():
+            raise VidsuiteError(f"predictions' confusion counts are empty, negative or above {MAX_PIXELS} pixels")
 
     def score(self, arrays: Arrays) -> dict[str, float]:
         """mIoU and pixel accuracy of the whole set."""
@@ -91,6 +94,10 @@ def _iou(confusion: np.ndarray) -> np.ndarray:
 
 
 def _mean_iou(confusion: np.ndarray) -> np.ndarray:
+    """(...) means over the classes that occur; NaN where none does, as in a draw of void frames alone."""
     import numpy as np
 
-    return np.nanmean(_iou(confusion), axis=-1)
+    iou = _iou(confusion)
+    occurs = ~np.isnan(iou)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(occurs, iou, 0).sum(-1) / occurs.sum(-1)

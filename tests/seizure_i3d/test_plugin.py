@@ -1,0 +1,119 @@
+"""The plugin as a whole: what it brings, and its models on a small synthetic dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+import vidsuite_core as vs
+from vidsuite_core.engine.config import cell_config, named_weights
+
+PAPER = Path(__file__).parents[2] / "plugins" / "seizure_i3d" / "paper.yaml"
+
+
+@pytest.fixture(scope="module")
+def suite() -> vs.Suite:
+    return vs.load("seizure_i3d")
+
+
+def test_the_plugin_loads_without_faults(suite: vs.Suite) -> None:
+    assert suite.faults == []
+    assert set(suite.benchmarks) == {"seizure_i3d/seizure_i3d"}
+
+
+def test_specs_name_the_weights_that_configs_name(suite: vs.Suite) -> None:
+    for model in suite.models.values():
+        if model.spec.config is not None:
+            for preset in ("quick", "paper"):
+                assert named_weights(cell_config(model.spec.config, preset, [], {}, "fp32")) == set(model.spec.weights)
+        assert all(name in {w.spec.name for w in suite.weights.values()} for name in model.spec.weights)
+
+
+def test_the_paper_preset_has_the_papers_numbers(suite: vs.Suite) -> None:
+    spec = suite.models["i3d_lstm_fc"].spec
+    assert spec.config is not None
+    config = cell_config(spec.config, "paper", [], {}, "fp32")
+    assert config["train_cfg"]["max_epochs"] == 2000
+    assert config["train_dataloader"]["batch_size"] == 500
+    assert config["optim_wrapper"]["optimizer"] == {"type": "Adam", "lr": 1e-3, "betas": [0.9, 0.999]}
+    model = config["model"]
+    assert (model["lstm_units"], model["fc_units"]) == ([128, 64], [64, 32])
+    assert (model["dropout"], model["recurrent_dropout"], model["loss"]) == (0.5, 0.3, "mse")
+    assert config["crop"]["expand"] == 0.2
+    assert config["crop"]["labels"] == ["bed", "person"]
+    assert config["selection"] == "best_on_test"
+
+
+def test_reported_rows_are_as_printed(shared: Path) -> None:
+    text = (shared / "papers" / "seizure_i3d.txt").read_text(encoding="utf-8").replace(" ", "")
+    for row in yaml.safe_load(PAPER.read_text(encoding="utf-8"))["rows"]:
+        for score in row["scores"].values():
+            assert score.replace(" ", "") in text
+        assert row["model"].split("[")[0].strip().replace(" ", "") in text
+
+
+def test_random_search_draws_from_the_papers_ranges() -> None:
+    import random
+
+    from vidsuite_plugins.seizure_i3d.search import draw
+
+    rng = random.Random(0)
+    points = [draw(rng) for _ in range(300)]
+    for name, low, high in [
+        ("model.dropout", 0, 0.5),
+        ("model.recurrent_dropout", 0, 0.5),
+        ("train_cfg.max_epochs", 50, 2000),
+        ("train_dataloader.batch_size", 50, 2000),
+    ]:
+        values = [point[name] for point in points]
+        assert low <= min(values) < low + (high - low) / 10
+        assert high - (high - low) / 10 < max(values) <= high
+    assert {point["model.loss"] for point in points} == {"mse", "cross_entropy"}
+    assert all(32 <= units <= 256 for point in points for units in point["model.lstm_units"])
+    assert all(16 <= units <= 128 for point in points for units in point["model.fc_units"])
+
+
+@pytest.mark.parametrize("model", ["i3d_lstm_fc", "i3d_pool_logreg", "single_frame", "i3d_finetuned"])
+def test_each_model_runs_end_to_end(
+    suite: vs.Suite, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two folds of eight short clips with random weights: the path, not the scores."""
+    monkeypatch.setenv("VIDSUITE_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "small"
+    folder.mkdir()
+    definition = folder / "small.yaml"
+    definition.write_text(
+        """
+protocol: {type: grouped_kfold, folds: 2}
+datasets:
+  synthetic:
+    default: true
+    cfg: {crop: {source: given, detector: null}}
+    presets: {quick: {seconds: 4, seizures: 4, patients: 4, size: [64, 48], fps: 10, clip: 10, shortest: 10}}
+models: [i3d_lstm_fc, i3d_pool_logreg, single_frame, i3d_finetuned]
+presets: {quick: {timeout: 300, cfg: {}}}
+"""
+    )
+    spec = vs.BenchmarkSpec(name="small", summary="small", task="clip_classification", definition=definition)
+    row = next(iter(suite.benchmarks.values()))
+    monkeypatch.setitem(suite.benchmarks._rows, "seizure_i3d/small", type(row)("seizure_i3d", spec))
+    options = [] if model == "i3d_pool_logreg" else ["train_cfg.max_epochs=1"]
+    options += (
+        ["train_dataloader.num_workers=0", "train_dataloader.persistent_workers=False"]
+        if model == "i3d_finetuned"
+        else []
+    )
+    options += (
+        ["val_dataloader.num_workers=0", "val_dataloader.persistent_workers=False"] if model == "i3d_finetuned" else []
+    )
+    results = suite.run("", benchmark="small", model=model, out=tmp_path / "runs", cfg_options=options, devices="cpu")
+    assert results.ok, [o.attempt.record.reason if o.attempt else o.problem for o in results.outcomes.values()]
+    for outcome in results.outcomes.values():
+        assert outcome.attempt is not None
+        record = outcome.attempt.record
+        assert any("random weights were used in place of i3d_rgb_kinetics400" in line for line in record.warnings)
+        crops = record.details["crops"].values()
+        assert crops
+        assert {crop["source"] for crop in crops} == {"given"}

@@ -1,0 +1,68 @@
+"""Each command line that a README prints is run, or at least parsed where running it takes a user's own data."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+READMES = (ROOT / "README.md", ROOT / "plugins" / "seizure_i3d" / "README.md")
+
+
+def commands() -> list[str]:
+    """Every line in the READMEs that calls vidsuite, without its comment."""
+    lines = [line for readme in READMES for line in readme.read_text(encoding="utf-8").splitlines()]
+    found = [match[1] for line in lines if (match := re.match(r"(?:    )?(vidsuite [^#]+)", line))]
+    return sorted({line.strip() for line in found})
+
+
+def set_up(mark: str) -> str:
+    """The set-up command behind a mark in the README."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.search(rf"<!-- {mark} -->\n```sh\n(.+?)\n```", text, re.DOTALL)
+    assert found, f"README.md has no command marked {mark}"
+    return found[1]
+
+
+QUICK = ("list", "show", "doctor", "weights list")
+NEEDS_RUNS = ("report", "verify")
+
+
+@pytest.fixture(scope="module")
+def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return {**os.environ, "VIDSUITE_CACHE": str(tmp_path_factory.mktemp("cache"))}
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_of_the_readme(command: str, env: dict[str, str], tmp_path: Path) -> None:
+    words = shlex.split(command)[1:]
+    line = " ".join(words)
+    runnable = line.startswith(QUICK)
+    if not runnable:
+        words = [word for word in words if word.startswith("-") or not re.fullmatch(r"[A-Z]+|.*\.csv", word)]
+        words.append("--help")  # parses what stands before, and needs no data
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "vidsuite_core.cli", *words], env=env, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+def test_the_set_up_commands_are_there() -> None:
+    assert "vidsuite bench --plugin seizure_i3d" in set_up("bench")
+    assert "pytest" in set_up("tests")
+
+
+@pytest.mark.slow
+def test_the_bench_command_from_a_fresh_clone(tmp_path: Path) -> None:
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(tmp_path / "clone")], check=True)
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("VIDSUITE", "PYTHONPATH"))}
+    env |= {"VIDSUITE_CACHE": str(tmp_path / "cache"), "PIP_QUIET": "1"}
+    done = subprocess.run(set_up("bench"), shell=True, cwd=tmp_path / "clone", env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "15 of 15 cells have scores" in done.stdout
