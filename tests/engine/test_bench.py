@@ -163,6 +163,11 @@ def test_ctrl_c_keeps_the_cell_under_way_as_interrupted(toy_env: dict[str, str],
     assert running.returncode == 1
     assert "stopped; what had finished is kept" in printed
     assert [attempt.record.status for attempt in attempts(out)] == ["interrupted"]
+    run(out, "--cfg-options", "model.fault=slow", env=toy_env)
+    good = [attempt.record for attempt in attempts(out) if attempt.record.status == "ok"]
+    assert len(good) == 2
+    assert any("resumed from a checkpoint" in warning for record in good for warning in record.warnings)
+    assert not list(out.glob("*/*/.tmp-*"))
 
 
 def test_two_processes_share_a_run_folder(toy_env: dict[str, str], tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from vidsuite_core.engine import clips, cost  # noqa: F401 (clips registers the 
 from vidsuite_core.engine.build import import_modules
 from vidsuite_core.engine.config import runtime_config
 from vidsuite_core.engine.metric import TaskScores
-from vidsuite_core.engine.runner import build_runner, checkpoint, fit_once, predict, variant
+from vidsuite_core.engine.runner import build_runner, checkpoint, fit_once, forget_experiments, predict, variant
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.protocols import inner_split, make_folds
 from vidsuite_core.runner.order import Order
@@ -71,6 +71,8 @@ def run_cell(order: Order, report: Report) -> dict[str, Any]:
     except Exception as error:
         traceback.print_exc()
         outcome = {"status": _status(error), "reason": _reason(error)}
+    finally:
+        forget_experiments()
     return {
         **outcome,
         "phases": course.phases,
@@ -102,7 +104,8 @@ def _run(order: Order, course: _Course) -> dict[str, Any]:
     resumed = checkpoint(folder / WORK) is not None
     if resumed:
         course.warnings.append("resumed from a checkpoint of an interrupted attempt: not the exact course of one run")
-    arrays, chosen = _train_and_predict(runner, config, sets, metric, course)
+    with _threads(config.get("threads")):
+        arrays, chosen = _train_and_predict(runner, config, sets, metric, course)
     with course.phase("score"):
         write_predictions(folder / PREDICTIONS, arrays)
         result = scored(task, arrays)
@@ -160,6 +163,17 @@ def _train_and_predict(
         loaded = runner.load_checkpoint(str(best), map_location="cpu", strict=True)
         arrays = predict(runner, metric)
     return arrays | variant(last, metric, "last"), int(loaded["meta"]["epoch"])
+
+
+@contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    """Train with so many CPU threads; None leaves torch's number, which is right for all but tiny networks."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(number or usual)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
 
 
 def scored(task: Task, arrays: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import av
 import numpy as np
 
 from vidsuite_core.cache import cache_key, frame_cache
@@ -46,7 +47,7 @@ class ReadClip:
             "values": list(sample.value_range) if sample.value_range else None,
             "size": self.size,
             "box": list(self._box(sample)) if self.cropper else None,
-            "reader": 1,
+            "reader": [1, av.__version__],  # FFmpeg's releases differ in colour conversion
         }
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:

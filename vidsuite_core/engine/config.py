@@ -3,6 +3,7 @@
 Besides mmengine's own fields (model, train_dataloader, optim_wrapper, train_cfg, ...) a config may hold
     presets: {name: {...}}   merged over the rest for that preset
     selection                "best_on_test" (as many papers do), "inner" or "last": which epoch is scored
+    threads                  CPU threads to train with, for networks too small to share among cores
 and the marks
     "config://NAME"          the config's own top-level field NAME, so that one override reaches all its uses
     "weights://NAME"         the file of named initial weights, or None where random ones stand in

@@ -10,7 +10,10 @@ import torch
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
 from torch.utils.data import default_collate
 
 from vidsuite_core.engine.metric import TaskScores
@@ -75,6 +78,7 @@ def build_runner(
         log_processor=config.get("log_processor"),
         default_scope=config.get("default_scope", "mmengine"),
         randomness={"seed": seed, "deterministic": config.get("deterministic", False)},
+        experiment_name=work.parent.name,  # mmengine tells experiments apart by name and second alone
         load_from=str(resumed) if resumed else config.get("load_from"),
         resume=resumed is not None,
         cfg=config,
@@ -85,6 +89,16 @@ def checkpoint(work: Path, pattern: str = "epoch_*.pth") -> Path | None:
     """The newest checkpoint of a work folder, or None."""
     found = sorted(work.glob(pattern), key=lambda path: path.stat().st_mtime)
     return found[-1] if found else None
+
+
+def forget_experiments() -> None:
+    """Drop what mmengine keeps of finished runs in this process: loggers with their open files, hubs, visualizers."""
+    for logger in MMLogger._instance_dict.values():
+        for handler in list(logger.handlers):
+            logger.removeHandler(handler)
+            handler.close()
+    for kind in (MMLogger, MessageHub, Visualizer, DefaultScope):
+        kind._instance_dict.clear()
 
 
 def predict(runner: Runner, metric: TaskScores) -> dict[str, Any]:

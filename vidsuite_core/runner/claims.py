@@ -41,6 +41,11 @@ def claim(temporary: Path) -> None:
     write_synced(temporary / OWNER, json.dumps(owner).encode())
 
 
+def disown(temporary: Path) -> None:
+    """Say that a temporary folder has no owner and may be taken over at once."""
+    write_synced(temporary / OWNER, json.dumps({"host": host_hash(), "pid": -1, "started": 0}).encode())
+
+
 def is_alive(temporary: Path) -> bool:
     """Whether the owner of a temporary folder still runs."""
     import psutil

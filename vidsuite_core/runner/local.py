@@ -78,10 +78,10 @@ class LocalExecutor(Executor):
                 if worker is None:
                     worker = self._start(slot, jobs, job, stop)
                 outcome = self._run(worker, job, slot, stop)
-                jobs.finish(job, outcome)
-                if outcome["status"] in _SPENT or not worker.alive:
+                if outcome["status"] in _SPENT or not worker.alive:  # before its folder is moved into place
                     worker.kill()
                     worker = None
+                jobs.finish(job, outcome)
         finally:
             if worker is not None:
                 worker.kill()

@@ -71,7 +71,8 @@ class WorkerProcess:
         if message is None or message["kind"] != "ready":
             late = self.alive and time.monotonic() >= deadline
             self._end()
-            words = f"it was not ready after {start_timeout:.0f} s" if late else self._last_words()
+            silent = f"it ended with exit code {self._process.returncode} and said nothing"
+            words = f"it was not ready after {start_timeout:.0f} s" if late else self._last_words() or silent
             self._close()
             raise WorkerFailed(words)
 
@@ -150,8 +151,10 @@ class WorkerProcess:
         code = self._wait()
         if code == -signal.SIGKILL and _oom_kills() > kills:
             return {"status": "out_of_memory", "reason": "the worker was killed by the kernel for want of memory"}
-        how = f"was killed by signal {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
-        return {"status": "failed", "reason": f"the worker process {how}"}
+        if code < 0:
+            return {"status": "failed", "reason": f"the worker process was killed by signal {_signal_name(-code)}"}
+        words = f": {self._last_words()}" if self._last_words() else ""
+        return {"status": "failed", "reason": f"the worker process ended with exit code {code}{words}"}
 
     def _wait(self) -> int:
         """The exit code of a process that has closed its pipe; one that does not end by itself is killed."""
@@ -162,9 +165,10 @@ class WorkerProcess:
             return self._process.wait()
 
     def _last_words(self) -> str:
+        """The last line that it printed outside any cell."""
         self._output.seek(0)
         lines = self._output.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"it ended with exit code {self._process.returncode} and said nothing"
+        return lines[-1] if lines else ""
 
 
 def _signal_name(number: int) -> str:

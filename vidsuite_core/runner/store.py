@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.runner.claims import OWNER, WORK, claim, is_alive, orphans, take_over, temporaries
+from vidsuite_core.runner.claims import OWNER, WORK, claim, disown, is_alive, orphans, take_over, temporaries
 from vidsuite_core.runner.files import file_sha256, read_predictions, sync, write_predictions, write_synced
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ __all__ = [
 ]  # fmt: skip
 
 RESULT, PREDICTIONS, CONFIG, LOG = "result.json", "predictions.npz", "config.py", "log.txt"
+STOPPED = ("interrupted", "timeout")
+"""Status of attempts that were going well until they were stopped."""
 _LINK = "is a symbolic link, which is not followed"
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\Z")
 
@@ -89,11 +91,19 @@ class Workspace:
             (self.path / OWNER).touch()
 
     def commit(self, record: Record) -> Attempt:
-        """Write the record with the other files' hashes, sync, and rename into place; returns what is kept."""
+        """Write the record with the other files' hashes, sync, and rename into place; returns what is kept.
+
+        The checkpoints of an attempt that was stopped are left for the next try at the cell.
+        """
         target = self.path.with_name(self.attempt)
         names = [name for name in (PREDICTIONS, CONFIG, LOG) if (self.path / name).is_file()]
         record = record.model_copy(update={"files": {name: file_sha256(self.path / name) for name in names}})
-        shutil.rmtree(self.path / WORK, ignore_errors=True)
+        if record.status in STOPPED and any(self.work.glob("*.pth")):
+            left = self.path.with_name(f"{self.path.name}-left")
+            left.mkdir()
+            self.work.rename(left / WORK)
+            disown(left)
+        shutil.rmtree(self.work, ignore_errors=True)
         write_synced(self.path / RESULT, json.dumps(record.model_dump(mode="json"), indent=1).encode())
         for name in names:
             sync(self.path / name)

@@ -30,6 +30,7 @@ presets = dict(
     # A twentieth of the paper's samples and epochs: smaller batches keep the number of steps in reach, and the
     # running statistics of batch norm must follow faster.
     quick=dict(
+        threads=1,
         train_dataloader=dict(batch_size=32),
         train_cfg=dict(max_epochs=60),
         model=dict(bn_momentum=0.1)))

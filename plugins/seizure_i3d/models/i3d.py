@@ -24,7 +24,7 @@ BN_MOMENTUM = 0.01
 Size3 = tuple[int, int, int]
 
 # Output channels of each block's convolutions, in the order b0, b1a, b1b, b2a, b2b, b3b.
-_MIXED: dict[str, tuple[int, int, int, int, int, int]] = {
+MIXED: dict[str, tuple[int, int, int, int, int, int]] = {
     "Mixed_3b": (64, 96, 128, 16, 32, 32),
     "Mixed_3c": (128, 128, 192, 32, 96, 64),
     "Mixed_4b": (192, 96, 208, 16, 48, 64),
@@ -71,9 +71,7 @@ class SameMaxPool3d(nn.Module):
 
 
 class Unit3D(nn.Module):
-    """Convolution with "SAME" padding, then batch norm and ReLU; or a bare convolution with bias (`logits`)."""
-
-    bn: nn.BatchNorm3d | None
+    """Convolution without bias and with "SAME" padding, then batch norm and ReLU."""
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel: Size3 = (1, 1, 1), stride: Size3 = (1, 1, 1)
@@ -145,17 +143,17 @@ class InceptionI3d(nn.Module):
         self.Conv3d_2b_1x1 = Unit3D(64, 64)
         self.Conv3d_2c_3x3 = Unit3D(64, 192, (3, 3, 3))
         self.MaxPool3d_3a_3x3 = SameMaxPool3d((1, 3, 3), (1, 2, 2))
-        self.Mixed_3b = InceptionModule(192, _MIXED["Mixed_3b"])
-        self.Mixed_3c = InceptionModule(self.Mixed_3b.out_channels, _MIXED["Mixed_3c"])
+        self.Mixed_3b = InceptionModule(192, MIXED["Mixed_3b"])
+        self.Mixed_3c = InceptionModule(self.Mixed_3b.out_channels, MIXED["Mixed_3c"])
         self.MaxPool3d_4a_3x3 = SameMaxPool3d((3, 3, 3), (2, 2, 2))
-        self.Mixed_4b = InceptionModule(self.Mixed_3c.out_channels, _MIXED["Mixed_4b"])
-        self.Mixed_4c = InceptionModule(self.Mixed_4b.out_channels, _MIXED["Mixed_4c"])
-        self.Mixed_4d = InceptionModule(self.Mixed_4c.out_channels, _MIXED["Mixed_4d"])
-        self.Mixed_4e = InceptionModule(self.Mixed_4d.out_channels, _MIXED["Mixed_4e"])
-        self.Mixed_4f = InceptionModule(self.Mixed_4e.out_channels, _MIXED["Mixed_4f"])
+        self.Mixed_4b = InceptionModule(self.Mixed_3c.out_channels, MIXED["Mixed_4b"])
+        self.Mixed_4c = InceptionModule(self.Mixed_4b.out_channels, MIXED["Mixed_4c"])
+        self.Mixed_4d = InceptionModule(self.Mixed_4c.out_channels, MIXED["Mixed_4d"])
+        self.Mixed_4e = InceptionModule(self.Mixed_4d.out_channels, MIXED["Mixed_4e"])
+        self.Mixed_4f = InceptionModule(self.Mixed_4e.out_channels, MIXED["Mixed_4f"])
         self.MaxPool3d_5a_2x2 = SameMaxPool3d((2, 2, 2), (2, 2, 2))
-        self.Mixed_5b = InceptionModule(self.Mixed_4f.out_channels, _MIXED["Mixed_5b"])
-        self.Mixed_5c = InceptionModule(self.Mixed_5b.out_channels, _MIXED["Mixed_5c"])
+        self.Mixed_5b = InceptionModule(self.Mixed_4f.out_channels, MIXED["Mixed_5b"])
+        self.Mixed_5c = InceptionModule(self.Mixed_5b.out_channels, MIXED["Mixed_5c"])
 
     def body(self) -> list[tuple[str, nn.Module]]:
         """The layers from the input to the last map, (name, module) in order."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_plugins.seizure_i3d.models.i3d import _MIXED, BN_EPS, same_padding
+from vidsuite_plugins.seizure_i3d.models.i3d import MIXED, BN_EPS, same_padding
 
 Branches = tuple[int, int, int, int, int, int]
 
@@ -93,7 +93,7 @@ class Inception2d(nn.Sequential):
 
     def _add_mixed(self, width: int, names: tuple[str, ...]) -> int:
         for name in names:
-            module = InceptionModule2d(width, _MIXED[name])
+            module = InceptionModule2d(width, MIXED[name])
             self.add_module(name, module)
             width = module.out_channels
         return width

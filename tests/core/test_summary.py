@@ -1,0 +1,379 @@
+"""Leaderboard rows from stored predictions: spreads, intervals, order, and what is left out and why."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import CODE, SOFTWARE, clip_arrays, core_suite, keep, make_cell
+
+from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.ids import digest
+from vidsuite_core.results import read_record
+from vidsuite_core.runner.store import PREDICTIONS, RESULT, Attempt, Store, file_sha256, write_predictions
+from vidsuite_core.specs import BenchmarkSpec, TaskSpec
+from vidsuite_core.suite import BenchmarkHandle, Catalogue, Suite, TaskHandle
+from vidsuite_core.summary import Row, Summary, first_mean, measured_rows, reported_rows
+from vidsuite_core.tasks.base import ScoreInfo
+from vidsuite_core.tasks.clip_classification import ClipClassification
+from vidsuite_core.verification import recomputed
+
+EFFICIENCY = {
+    "parameters": 1000, "flops": 2e9, "latency_p50": 0.1, "latency_p95": 0.2, "latencies": [0.1], "throughput": 10.0,
+    "peak_memory": 1, "sample": "s", "path": "fp32",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def suite() -> Suite:
+    return core_suite()
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Store:
+    return Store(tmp_path / "runs")
+
+
+def everything(runs: Store) -> list[Attempt]:
+    return [entry for entry in runs.everything() if isinstance(entry, Attempt)]
+
+
+def rows(suite: Suite, runs: Store) -> list[Row]:
+    return measured_rows(suite, everything(runs))
+
+
+def score(row: Row, name: str = "macro_f1") -> Summary:
+    found = row.scores[name]
+    assert isinstance(found, Summary)
+    return found
+
+
+def put(
+    runs: Store, model: str = "paper/lstm", skill: float = 0.8, folds: int = 2, draw: int = 0, **fields: Any
+) -> list[Attempt]:
+    """An attempt at each fold of a model."""
+    cell = {name: fields.pop(name) for name in ("seed", "config", "device", "count", "dataset") if name in fields}
+    return [
+        keep(runs, make_cell(model, str(n), folds=folds, **cell), clip_arrays(str(n), skill, draw), **fields)
+        for n in range(folds)
+    ]
+
+
+def change(attempt: Attempt, **fields: Any) -> None:
+    """Rewrite fields of an attempt's record, as somebody might who wants another score."""
+    path = attempt.path / RESULT
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+class TestRows:
+    def test_a_row_is_the_mean_and_spread_over_folds(self, suite: Suite, runs: Store) -> None:
+        put(runs, folds=3, efficiency=EFFICIENCY, warnings=["random weights"])
+        (row,) = rows(suite, runs)
+        values = [ClipClassification("ab").score(clip_arrays(str(n)))["macro_f1"] for n in range(3)]
+        assert score(row).values == pytest.approx(values)
+        assert score(row).mean == pytest.approx(np.mean(values))
+        assert score(row).sd == pytest.approx(statistics.stdev(values))
+        assert (row.done, row.expected, row.problems) == (3, 3, ())
+        assert (row.model, row.status, row.dataset, row.preset) == ("paper/lstm", "measured", "paper/ward", "quick")
+        assert (row.parameters, row.flops, row.throughput, row.path) == (1000, 2e9, 10.0, "fp32")
+        assert row.notes == ("random weights",)
+        low, high = score(row).interval or (0, 0)
+        assert low < score(row).mean < high
+        assert score(row, "auc").interval is None
+
+    def test_one_cell_has_no_spread(self, suite: Suite, runs: Store) -> None:
+        put(runs, folds=1)
+        assert score(rows(suite, runs)[0]).sd is None
+
+    def test_seeds_multiply_the_cells_that_are_expected(self, suite: Suite, runs: Store) -> None:
+        put(runs, seed=0)
+        put(runs, seed=1)
+        (row,) = rows(suite, runs)
+        assert (row.done, row.expected, len(score(row).values)) == (4, 4, 4)
+
+    def test_a_missing_fold_makes_a_row_incomplete(self, suite: Suite, runs: Store) -> None:
+        keep(runs, make_cell(fold="0", folds=5), clip_arrays())
+        (row,) = rows(suite, runs)
+        assert (row.done, row.expected) == (1, 5)
+
+    def test_a_failed_fold_is_named_with_its_reason(self, suite: Suite, runs: Store) -> None:
+        keep(runs, make_cell(fold="0"), clip_arrays())
+        keep(runs, make_cell(fold="1"), status="timeout", reason="not finished after 9 s")
+        (row,) = rows(suite, runs)
+        assert row.problems == ("fold 1, seed 0: timeout: not finished after 9 s",)
+        assert (row.done, row.expected) == (1, 2)
+
+    def test_a_model_of_which_every_cell_failed_is_a_row_without_scores(self, suite: Suite, runs: Store) -> None:
+        keep(runs, make_cell(fold="0"), status="failed", reason="r")
+        (row,) = rows(suite, runs)
+        assert (row.scores, row.done, row.expected) == ({}, 0, 2)
+        assert first_mean(row, "macro_f1") == float("-inf")
+
+    def test_the_newest_good_attempt_counts_and_the_newest_if_none_is_good(self, suite: Suite, runs: Store) -> None:
+        cell = make_cell(folds=1)
+        keep(runs, cell, clip_arrays(skill=0.5))
+        keep(runs, cell, clip_arrays(skill=1.0))
+        keep(runs, cell, status="failed", reason="later, and no good")
+        (row,) = rows(suite, runs)
+        assert (score(row).mean, row.problems) == (1.0, ())
+        other = make_cell("paper/other", folds=1)
+        for reason in ("first", "second"):
+            keep(runs, other, status="failed", reason=reason)
+        assert rows(suite, runs)[1].problems == ("fold 0, seed 0: failed: second",)
+
+    @pytest.mark.parametrize(
+        "other", [{"config": {"lr": 0.2}}, {"device": "cuda: H200"}, {"count": 2}, {"dataset": "paper/other"}]
+    )
+    def test_what_differs_in_config_device_or_data_is_not_averaged(
+        self, suite: Suite, runs: Store, other: dict[str, Any]
+    ) -> None:
+        put(runs)
+        put(runs, **other)
+        found = rows(suite, runs)
+        assert [(row.done, row.expected) for row in found] == [(2, 2), (2, 2)]
+        assert len({(row.config, row.device, row.dataset) for row in found}) == 2
+
+    def test_two_gpus_are_named_as_two(self, suite: Suite, runs: Store) -> None:
+        put(runs, device="cuda: H200", count=2)
+        assert rows(suite, runs)[0].device == "2 x cuda: H200"
+
+    def test_variants_follow_their_row_with_counts_of_their_own(self, suite: Suite, runs: Store) -> None:
+        for fold, variant in (("0", True), ("1", False)):
+            arrays = clip_arrays(fold, skill=0.5)
+            if variant:
+                arrays["prob@last"] = clip_arrays(fold, skill=1.0)["prob"]
+            keep(runs, make_cell(fold=fold), arrays)
+        put(runs, "paper/better", skill=1.0)
+        best, main, last = rows(suite, runs)
+        assert [row.model for row in (best, main, last)] == ["paper/better", "paper/lstm", "paper/lstm"]
+        assert [row.variant for row in (best, main, last)] == ["", "", "last"]
+        assert (main.done, last.done, score(last).mean) == (2, 1, 1.0)
+
+    def test_a_score_that_is_not_defined_in_some_folds_says_so(self, suite: Suite, runs: Store) -> None:
+        keep(runs, make_cell(fold="0"), clip_arrays("0"))
+        one_class = {name: value[:3] for name, value in clip_arrays("1").items()}
+        keep(runs, make_cell(fold="1"), one_class)
+        (row,) = rows(suite, runs)
+        assert len(score(row, "auc").values) == 1
+        assert row.notes == ("auc is the mean of the 1 cells of 2 where it is defined",)
+        assert row.done == 2
+
+    def test_cells_run_by_different_code_or_libraries_are_noted(self, suite: Suite, runs: Store) -> None:
+        note = "its cells were run by different versions of the code or libraries"
+        for number, other in enumerate(
+            ({}, {"software": {**SOFTWARE, "torch": "3"}}, {"code": {"core": {"sources": "x"}}})
+        ):
+            model = f"paper/m{number}"
+            keep(runs, make_cell(model, "0"), clip_arrays("0"))
+            keep(runs, make_cell(model, "1"), clip_arrays("1"), **other)
+        found = {row.model: row.notes for row in rows(suite, runs)}
+        assert found == {"paper/m0": (), "paper/m1": (note,), "paper/m2": (note,)}
+        moved = {"core": {**CODE["core"], "commit": "another checkout of the same sources"}}
+        keep(runs, make_cell("paper/m0", "1"), clip_arrays("1"), code=moved)
+        assert {row.model: row.notes for row in rows(suite, runs)}["paper/m0"] == ()
+
+
+class TestOrder:
+    def test_the_best_comes_first_and_what_cannot_be_told_from_it_is_marked(self, suite: Suite, runs: Store) -> None:
+        put(runs, "paper/bad", skill=0.2)
+        put(runs, "paper/best", skill=0.95)
+        put(runs, "paper/alike", skill=0.9, draw=1)  # wrong about other clips
+        found = rows(suite, runs)
+        assert [row.model for row in found] == ["paper/best", "paper/alike", "paper/bad"]
+        assert [row.indistinct for row in found] == [False, True, False]
+
+    def test_the_same_predictions_cannot_be_told_apart(self, suite: Suite, runs: Store) -> None:
+        put(runs, "paper/one")
+        put(runs, "paper/two")
+        assert [row.indistinct for row in rows(suite, runs)] == [False, True]
+
+    def test_an_incomplete_row_comes_after_complete_ones_however_good(self, suite: Suite, runs: Store) -> None:
+        put(runs, "paper/whole", skill=0.5)
+        keep(runs, make_cell("paper/lucky", "0"), clip_arrays("0", skill=1.0))
+        keep(runs, make_cell("paper/hopeless", "0"), status="failed", reason="r")
+        assert [row.model for row in rows(suite, runs)] == ["paper/whole", "paper/lucky", "paper/hopeless"]
+
+    def test_rows_of_other_folds_or_subjects_are_not_compared(self, suite: Suite, runs: Store) -> None:
+        keep(runs, make_cell("paper/a", "0"), clip_arrays("0"))
+        keep(runs, make_cell("paper/b", "1"), clip_arrays("1"))
+        assert [row.indistinct for row in rows(suite, runs)] == [False, False]
+
+    def test_tables_are_kept_apart(self, suite: Suite, runs: Store) -> None:
+        put(runs, "paper/a", skill=0.5)
+        put(runs, "paper/a", skill=0.9, dataset="paper/other")
+        put(runs, "paper/b", skill=0.9)
+        found = [(row.dataset, row.model, row.indistinct) for row in rows(suite, runs)]
+        assert found == [
+            ("paper/other", "paper/a", False),
+            ("paper/ward", "paper/b", False),
+            ("paper/ward", "paper/a", False),
+        ]
+
+    def test_a_first_score_of_which_less_is_better_turns_the_order(self, suite: Suite, runs: Store) -> None:
+        put(runs, "paper/small", skill=0.3)
+        put(runs, "paper/large", skill=0.9)
+        spec = TaskSpec(name="clip_classification", summary="", builder=f"{__name__}:LessIsBetter")
+        turned = core_suite()
+        turned.tasks = Catalogue("task", [TaskHandle("core", spec)])
+        assert [row.model for row in rows(turned, runs)] == ["paper/small", "paper/large"]
+
+    def test_the_order_of_attempts_does_not_matter(self, suite: Suite, runs: Store) -> None:
+        for number in range(4):
+            put(runs, f"paper/m{number}", skill=0.3 + number / 5)
+        found = measured_rows(suite, everything(runs))
+        assert measured_rows(suite, everything(runs)[::-1]) == found
+
+
+class LessIsBetter(ClipClassification):
+    """The same scores, to be small."""
+
+    scores = tuple(ScoreInfo(s.name, s.title, direction="lower") for s in ClipClassification.scores)
+
+
+def forge(change_arrays: Callable[[dict[str, np.ndarray]], None], *, honest_hash: bool) -> Callable[[Attempt], None]:
+    def tamper(attempt: Attempt) -> None:
+        arrays = attempt.predictions()
+        change_arrays(arrays)
+        write_predictions(attempt.path / PREDICTIONS, arrays)
+        if honest_hash:
+            record = json.loads((attempt.path / RESULT).read_text())
+            files = {**record["files"], PREDICTIONS: file_sha256(attempt.path / PREDICTIONS)}
+            change(attempt, files=files)
+
+    return tamper
+
+
+def raise_score(attempt: Attempt) -> None:
+    scores = json.loads((attempt.path / RESULT).read_text())["scores"]
+    change(attempt, scores={**scores, "macro_f1": {**scores["macro_f1"], "value": 0.999}})
+
+
+def add_variant(attempt: Attempt) -> None:
+    change(attempt, variants={"best": json.loads((attempt.path / RESULT).read_text())["scores"]})
+
+
+def other_fold(attempt: Attempt) -> None:
+    cell = json.loads((attempt.path / RESULT).read_text())["cell"]
+    change(attempt, cell={**cell, "fold": "7"})
+
+
+def other_key(attempt: Attempt) -> None:
+    key = json.loads((attempt.path / RESULT).read_text())["score_key"]
+    change(attempt, score_key={**key, "config": {"lr": 99}})
+
+
+def other_key_and_id(attempt: Attempt) -> None:
+    key = {**attempt.record.score_key, "config": {"lr": 99}}
+    change(attempt, score_key=key, score_id=digest(key))
+
+
+def renamed_model(attempt: Attempt) -> None:
+    cell = json.loads((attempt.path / RESULT).read_text())["cell"]
+    change(attempt, cell={**cell, "model": "paper/mine"})
+
+
+def turn_over(arrays: dict[str, np.ndarray]) -> None:
+    arrays["prob"] = 1 - arrays["prob"]
+
+
+def not_probabilities(arrays: dict[str, np.ndarray]) -> None:
+    arrays["prob"] = arrays["prob"] * 7
+
+
+TAMPERED: dict[str, tuple[Callable[[Attempt], None], str]] = {
+    "a raised score": (raise_score, "score macro_f1 is recorded as 0.999, its predictions give"),
+    "a variant from nowhere": (add_variant, "scores of variant 'best' have no predictions"),
+    "other predictions": (forge(turn_over, honest_hash=False), "predictions.npz differs from its recorded sha256"),
+    "other predictions, hash made to fit": (forge(turn_over, honest_hash=True), "is recorded as"),
+    "predictions of another form": (forge(not_probabilities, honest_hash=True), "not finite numbers in [0, 1]"),
+    "no predictions": (lambda a: (a.path / PREDICTIONS).unlink(), "predictions.npz"),
+    "another fold's name": (other_fold, "its score key is that of another fold, seed or preset"),
+    "another config": (other_key, "its score id is not the hash of its score key"),
+    "another config, its hash made to fit": (other_key_and_id, "its cell id is not the hash of its names"),
+    "another model's name": (renamed_model, "its cell id is not the hash of its names"),
+    "an unhashed file": (lambda a: change(a, files={}), "predictions.npz has no recorded sha256"),
+    "a score key of no form": (lambda a: change(a, score_key={"task": "x"}), "was scored by another version of task"),
+    "other classes": (lambda a: change(a, classes=["a", "b", "c"]), "expected kind 'f' and 18x3"),
+    "a device of no form": (lambda a: change(a, device={}), "its cell id is not the hash"),
+}
+
+
+UNREADABLE = {"predictions of another form", "no predictions", "other classes"}
+
+
+@pytest.mark.parametrize("kind", TAMPERED)
+def test_a_tampered_attempt_is_left_out_with_the_reason(suite: Suite, runs: Store, kind: str) -> None:
+    tamper, reason = TAMPERED[kind]
+    honest, tampered = put(runs, efficiency=EFFICIENCY)
+    clean = rows(suite, runs)[0]
+    tamper(tampered)
+    found = [row for row in rows(suite, runs) if any(reason in problem for problem in row.problems)]
+    assert len(found) == 1, [row.problems for row in rows(suite, runs)]
+    assert all(problem.split(": ")[1] == "left out" for problem in found[0].problems)
+    values = [value for row in rows(suite, runs) if row.scores for value in score(row).values]
+    assert values == [score(clean).values[0]]
+    again = next(entry for entry in everything(runs) if entry.path == tampered.path)
+    with pytest.raises(VidsuiteError) if kind in UNREADABLE else nullcontext():
+        assert recomputed(suite, again)[2] != []
+    assert recomputed(suite, honest)[2] == []
+
+
+def test_the_cost_of_a_tampered_attempt_is_not_shown(suite: Suite, runs: Store) -> None:
+    first = keep(runs, make_cell(fold="0"), clip_arrays("0"), efficiency=EFFICIENCY)
+    keep(runs, make_cell(fold="1"), clip_arrays("1"))
+    raise_score(first)
+    assert rows(suite, runs)[0].throughput is None
+
+
+def test_a_second_name_for_the_main_predictions_counts_no_cell_twice(suite: Suite, runs: Store) -> None:
+    for fold in ("0", "1"):
+        keep(runs, make_cell(fold=fold), {**clip_arrays(fold), "prob@": clip_arrays(fold)["prob"]})
+    (row,) = rows(suite, runs)
+    assert (row.done, len(score(row).values)) == (2, 2)
+
+
+def test_an_attempt_of_an_older_version_of_the_task_is_left_out(suite: Suite, runs: Store) -> None:
+    keep(runs, make_cell(folds=1, version=0), clip_arrays())
+    assert "another version of task clip_classification; run it again" in rows(suite, runs)[0].problems[0]
+
+
+def test_a_hostile_record_can_be_summed_up(suite: Suite, runs: Store) -> None:
+    deep: Any = 1
+    for _ in range(50):
+        deep = [deep]
+    keep(runs, make_cell("paper/x", config={"deep": deep, "text": "\ud800", "n": 10**400}), clip_arrays())
+    assert rows(suite, runs)[0].problems == ()
+    assert read_record(everything(runs)[0].path / RESULT).score_key["config"]["text"] == "\ud800"
+
+
+class TestReported:
+    def of(self, tmp_path: Path, text: str) -> list[Row]:
+        reported = tmp_path / "paper.yaml"
+        reported.write_text(text)
+        spec = BenchmarkSpec(name="bench", summary="", task="t", definition=tmp_path, reported=reported)
+        suite = core_suite()
+        suite.benchmarks = Catalogue("benchmark", [BenchmarkHandle("paper", spec)])
+        return reported_rows(suite, "bench")
+
+    def test_rows_are_as_printed(self, tmp_path: Path) -> None:
+        text = "rows: [{model: LSTM, source: Table 2, note: '-', scores: {macro_f1: 0.76 ± 0.06, auc: 0.80}}]"
+        (row,) = self.of(tmp_path, text)
+        assert (row.model, row.status, row.benchmark, row.notes) == ("LSTM", "reported", "paper/bench", ("Table 2",))
+        assert row.scores == {"macro_f1": "0.76 ± 0.06", "auc": "0.8"}
+
+    @pytest.mark.parametrize("text", ["rows: [5]", "rows: [{model: x}]", "rows: [{scores: {a: 1}}]", "rows: 5", "[]"])
+    def test_rows_of_another_form_are_an_error_that_names_the_file(self, tmp_path: Path, text: str) -> None:
+        with pytest.raises(VidsuiteError, match=r"paper\.yaml"):
+            self.of(tmp_path, text)
+
+    def test_a_benchmark_without_a_paper_reports_nothing(self, tmp_path: Path) -> None:
+        suite = core_suite()
+        spec = BenchmarkSpec(name="bench", summary="", task="t", definition=tmp_path)
+        suite.benchmarks = Catalogue("benchmark", [BenchmarkHandle("paper", spec)])
+        assert reported_rows(suite, "paper/bench") == []

@@ -1,0 +1,231 @@
+"""`early_prediction` and `video_segmentation` by hand and against references, and hostile arrays for every task."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from test_tasks_detection import names, random_detections
+
+from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.tasks.action_detection import ActionDetection
+from vidsuite_core.tasks.base import Task
+from vidsuite_core.tasks.clip_classification import ClipClassification
+from vidsuite_core.tasks.early_prediction import EarlyPrediction
+from vidsuite_core.tasks.video_segmentation import MAX_PIXELS, VideoSegmentation
+
+Arrays = dict[str, np.ndarray]
+
+
+def early(target: Any, counts: Any, prob: Any, subjects: int | None = None) -> Arrays:
+    columns = {"target": np.array(target), "counts": np.array(counts, bool), "prob": np.array(prob, float)}
+    return {**names(len(target), subjects), **columns}
+
+
+def confusions(seed: int, frames: int = 10, classes: int = 4, subjects: int = 5) -> Arrays:
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 50, (frames, classes, classes)) + 200 * np.eye(classes, dtype=int)
+    return {**names(frames, subjects), "confusion": counts}
+
+
+class TestEarlyPrediction:
+    TASK = EarlyPrediction(["poor", "good"])
+
+    def test_by_hand(self) -> None:
+        arrays = early(
+            target=[1, 0, 1, 0],
+            counts=[[1, 1, 1], [1, 1, 1], [1, 1, 0], [0, 1, 1]],
+            prob=[[0.9, 0.4, 0.6], [0.6, 0.2, 0.1], [0.7, 0.8, 0.0], [0.9, 0.3, 0.5]],
+        )
+        self.TASK.check(arrays)
+        curve = [2 / 3, 3 / 4, 3 / 3]  # right of those that count; 0.5 is not above the threshold
+        assert self.TASK.details(arrays)["curve"] == pytest.approx(curve)
+        area = ((curve[0] + curve[1]) / 2 + (curve[1] + curve[2]) / 2) / 3
+        assert self.TASK.score(arrays) == pytest.approx({"accuracy_auc": area, "final_accuracy": 1.0})
+
+    def test_perfect_predictions_score_one_moment_less_than_all(self) -> None:
+        arrays = early([1, 0], np.ones((2, 14)), [[0.9] * 14, [0.1] * 14])
+        assert self.TASK.score(arrays)["accuracy_auc"] == pytest.approx(13 / 14)
+
+    def test_it_reproduces_the_published_areas_from_the_published_accuracies(self, shared: Path) -> None:
+        text = (shared / "papers" / "blastocyst_amsnet.txt").read_text()
+        rows = [[float(n) for n in re.findall(r"\d+\.\d+", line)] for line in text.splitlines()]
+        table = [row for row in rows if len(row) == 15 and row[13] == 100 and row[14] < 1]
+        assert len(table) == 11
+        for *accuracies, area in table:
+            right = np.arange(10_000)[:, None] < np.round(np.array(accuracies) * 100)  # of 10,000 embryos
+            arrays = early(np.ones(10_000, int), np.ones((10_000, 14)), np.where(right, 0.9, 0.1))
+            assert self.TASK.score(arrays)["accuracy_auc"] == pytest.approx(area, abs=1e-4)
+
+    def test_a_moment_at_which_no_sample_counts_leaves_the_area_undefined(self) -> None:
+        arrays = early([1, 0], [[1, 0, 1], [1, 0, 1]], [[0.9, 0.9, 0.9], [0.1, 0.1, 0.9]])
+        found = self.TASK.score(arrays)
+        assert np.isnan(found["accuracy_auc"])
+        assert found["final_accuracy"] == 0.5
+        assert self.TASK.details(arrays)["curve"] == [1.0, None, 0.5]
+        last = early([1, 0], [[1, 1, 0], [1, 1, 0]], [[0.9, 0.9, 0.9]] * 2)
+        assert np.isnan(self.TASK.score(last)["final_accuracy"])
+        assert np.isnan(self.TASK.resample([last], 5, 0)).all()
+
+    def test_resampling_is_scoring_repeated_subjects(self) -> None:
+        rng = np.random.default_rng(0)
+        arrays = early(np.arange(24) % 2, rng.random((24, 5)) < 0.9, rng.random((24, 5)), subjects=8)
+        found = self.TASK.resample([arrays], 40, seed=5)
+        times = np.random.default_rng(5)
+        strata = [["s0", "s2", "s4", "s6"], ["s1", "s3", "s5", "s7"]]
+        drawn = [times.multinomial(4, [1 / 4] * 4, size=40) for _ in strata]
+        for draw in range(40):
+            often = {s: n for group, d in zip(strata, drawn, strict=True) for s, n in zip(group, d[draw], strict=True)}
+            rows = [row for row, s in enumerate(arrays["subject"]) for _ in range(often[s])]
+            repeated = {name: value[rows] for name, value in arrays.items()}
+            assert found[draw] == pytest.approx(self.TASK.score(repeated)["accuracy_auc"])
+
+    def test_samples_and_outputs(self) -> None:
+        samples = [SimpleNamespace(label=1, counts=[True, False]), SimpleNamespace(label=0, counts=[True, True])]
+        assert self.TASK.targets(samples)["counts"].tolist() == [[True, False], [True, True]]
+        assert self.TASK.predictions([{"pred_score": [0.5, 1]}])["prob"].tolist() == [[0.5, 1.0]]
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("target", np.array([0, 2])),
+            ("target", np.array([0, -1])),
+            ("prob", np.array([[0.5, 1.1]] * 2)),
+            ("prob", np.array([[np.nan, 1]] * 2)),
+            ("prob", np.array([[0.5]] * 2)),
+            ("prob", np.full((2, 3), 0.5)),
+            ("counts", np.ones((2, 2), int)),
+            ("counts", np.ones((3, 2), bool)),
+        ],
+    )
+    def test_arrays_of_another_form_are_refused(self, name: str, value: np.ndarray) -> None:
+        good = early([1, 0], np.ones((2, 2)), [[0.9, 0.9]] * 2)
+        self.TASK.check(good)
+        with pytest.raises(VidsuiteError, match="predictions"):
+            self.TASK.check({**good, name: value})
+
+
+class TestVideoSegmentation:
+    TASK = VideoSegmentation(["road", "car", "sky"])
+
+    def test_by_hand(self) -> None:
+        first = [[4, 1, 0], [1, 2, 0], [0, 0, 0]]
+        second = [[2, 0, 0], [0, 0, 0], [0, 0, 0]]
+        arrays = {**names(2), "confusion": np.array([first, second])}
+        self.TASK.check(arrays)
+        assert self.TASK.score(arrays) == pytest.approx({"miou": (6 / 8 + 2 / 4) / 2, "pixel_accuracy": 8 / 10})
+        assert self.TASK.details(arrays)["per_class"] == {
+            "road": {"iou": 6 / 8},
+            "car": {"iou": 2 / 4},
+            "sky": {"iou": None},  # occurs nowhere
+        }
+
+    def test_a_class_that_is_only_predicted_counts_as_zero(self) -> None:
+        arrays = {**names(1), "confusion": np.array([[[4, 0, 4], [0, 0, 0], [0, 0, 0]]])}
+        assert self.TASK.score(arrays)["miou"] == pytest.approx((1 / 2 + 0) / 2)
+
+    @pytest.mark.slow
+    def test_it_agrees_with_mmseg_on_label_maps(self) -> None:
+        import torch
+
+        from vidsuite_core import openmmlab
+
+        openmmlab.prepare()
+        from mmseg.evaluation.metrics import IoUMetric
+
+        rng = np.random.default_rng(0)
+        totals, counts = [], []
+        for _ in range(4):
+            true = rng.choice([0, 1, 2, 255], (20, 30))
+            found = np.where(rng.random((20, 30)) < 0.7, true, rng.integers(0, 3, (20, 30)))
+            found[found == 255] = 0
+            totals.append(IoUMetric.intersect_and_union(torch.tensor(found), torch.tensor(true), 3, 255))
+            seen = true != 255
+            counts.append(np.bincount(3 * true[seen] + found[seen], minlength=9).reshape(3, 3))
+        overlap, union = (sum(t[place] for t in totals).numpy() for place in (0, 1))
+        arrays = {**names(4), "confusion": np.array(counts)}
+        assert self.TASK.score(arrays)["miou"] == pytest.approx(np.mean(overlap / union))
+
+    def test_resampling_is_scoring_repeated_subjects(self) -> None:
+        arrays = confusions(0)
+        task = VideoSegmentation(list("abcd"))
+        found = task.resample([arrays, confusions(1)], 30, seed=4)
+        rng, expected = np.random.default_rng(4), np.zeros(30)
+        for fold in (arrays, confusions(1)):
+            drawn = rng.multinomial(5, [1 / 5] * 5, size=30)
+            for draw in range(30):
+                rows = [row for row in range(10) for _ in range(drawn[draw][row % 5])]
+                expected[draw] += task.score({"confusion": fold["confusion"][rows]})["miou"] / 2
+        assert found == pytest.approx(expected)
+
+    def test_frames_that_are_void_throughout_leave_a_draw_undefined(self) -> None:
+        confusion = np.stack([np.diag([5, 5, 5]), np.zeros((3, 3), int)])
+        found = self.TASK.resample([{**names(2), "confusion": confusion}], 100, seed=0)
+        assert np.isnan(found).any()
+        assert set(found[~np.isnan(found)]) == {1.0}
+
+    def test_outputs(self) -> None:
+        arrays = self.TASK.predictions([{"confusion": np.eye(3)}])
+        assert arrays["confusion"].dtype == np.int64
+        assert self.TASK.targets([]) == {}
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            np.zeros((1, 3, 3), int),
+            np.full((1, 3, 3), -1),
+            np.ones((1, 3, 3)),
+            np.ones((1, 4, 4), int),
+            np.ones((2, 3, 3), int),
+            np.full((1, 3, 3), MAX_PIXELS + 1),
+            np.full((1, 3, 3), 2**64 - 1, "u8"),
+        ],
+    )
+    def test_arrays_of_another_form_are_refused(self, value: np.ndarray) -> None:
+        with pytest.raises(VidsuiteError, match="predictions"):
+            self.TASK.check({**names(1), "confusion": value})
+
+    def test_no_classes_at_all_are_refused(self) -> None:
+        with pytest.raises(VidsuiteError, match="predictions"):
+            VideoSegmentation([]).check({**names(1), "confusion": np.zeros((1, 0, 0), int)})
+
+
+CASES: dict[str, tuple[Task, Arrays]] = {
+    "clip_classification": (
+        ClipClassification(["a", "b"]),
+        {**names(4), "target": np.arange(4) % 2, "prob": np.full((4, 2), 0.5)},
+    ),
+    "early_prediction": (
+        EarlyPrediction(["a", "b"]),
+        early([0, 1, 0, 1], np.ones((4, 3)), np.full((4, 3), 0.5), subjects=2),
+    ),
+    "action_detection": (ActionDetection(["a", "b", "c"]), random_detections(0, frames=4)),
+    "video_segmentation": (VideoSegmentation(list("abcd")), confusions(0, frames=4)),
+}
+DTYPES = npst.boolean_dtypes() | npst.integer_dtypes() | npst.unsigned_integer_dtypes() | npst.floating_dtypes()
+ANY_DTYPE = DTYPES | npst.unicode_string_dtypes(max_len=3) | npst.byte_string_dtypes(max_len=3)
+
+
+@pytest.mark.parametrize("case", CASES)
+@settings(max_examples=60)
+@given(st.data())
+def test_a_hostile_array_is_refused_or_can_be_scored(case: str, data: st.DataObject) -> None:
+    task, good = CASES[case]
+    name = data.draw(st.sampled_from(sorted(good)))
+    shapes = st.just(good[name].shape) | npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=5)
+    dtype = data.draw(ANY_DTYPE | st.just(good[name].dtype))
+    arrays = {**good, name: data.draw(npst.arrays(dtype, data.draw(shapes)))}
+    try:
+        task.check(arrays)
+    except VidsuiteError:
+        return
+    with np.errstate(over="ignore", invalid="ignore"):  # boxes of 1e38 pixels
+        assert all(isinstance(value, float) for value in task.score(arrays).values())
+        assert task.resample([arrays], 3, seed=0).shape == (3,)
