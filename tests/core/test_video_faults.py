@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from video_samples import CODINGS, FRAMES, Coding, scene
 
-from vidsuite_core import video_base, video_decode
-from vidsuite_core.video import VideoError, count_frames, open_video, probe, write_video
-from vidsuite_core.video_containers import missing_bytes
+from vidsuite_core.video import VideoError, count_frames, decode, open_video, probe, write_video
+from vidsuite_core.video.containers import missing_bytes
 
 CUT = ["h264 mp4", "h264 mkv, open groups", "h264 ts", "mpeg4 avi, b frames", "mpeg2 vob", "vp9 webm, hidden frames"]
 
@@ -157,10 +156,10 @@ def test_no_frames(tmp_path: Path) -> None:
 
 def test_frames_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = CODINGS["h264 mp4"].write(tmp_path)
-    monkeypatch.setattr(video_decode, "MAX_FRAME_PIXELS", 1000)
+    monkeypatch.setattr(decode, "MAX_FRAME_PIXELS", 1000)
     with pytest.raises(VideoError, match="64 x 48 pixels; 1 to 1000 pixels can be read"):
         probe(path)
-    assert video_base.MAX_FRAME_PIXELS == 2**28
+    assert base.MAX_FRAME_PIXELS == 2**28
 
 
 def test_missing_bytes_of_whole_and_cut_files(tmp_path: Path) -> None:

