@@ -57,6 +57,25 @@ class TestCommit:
         assert not (kept.path / WORK).exists()
         assert not (kept.path / OWNER).exists()
 
+    @pytest.mark.parametrize("status", ["interrupted", "timeout"])
+    def test_checkpoints_of_one_that_was_stopped_are_left_to_the_next(self, runs: Store, status: str) -> None:
+        workspace = begin(runs, CELL)
+        workspace.work.mkdir()
+        (workspace.work / "epoch_1.pth").write_bytes(b"weights")
+        kept = workspace.commit(make_record(CELL, workspace.attempt, status=status))
+        assert not (kept.path / WORK).exists()
+        assert not runs.claimed(CELL.plugin, CELL.cell_id)
+        following = runs.begin(CELL.plugin, CELL.cell_id)
+        assert (following.work / "epoch_1.pth").read_bytes() == b"weights"
+        following.commit(make_record(CELL, following.attempt, status="failed"))
+        assert [path.name for path in kept.path.parent.iterdir() if path.name.startswith(".")] == []
+
+    def test_one_that_was_stopped_before_its_first_checkpoint_leaves_nothing(self, runs: Store) -> None:
+        workspace = begin(runs, CELL)
+        workspace.work.mkdir()
+        kept = workspace.commit(make_record(CELL, workspace.attempt, status="interrupted"))
+        assert list(kept.path.parent.iterdir()) == [kept.path]
+
     def test_earlier_attempts_stay_as_they_were_to_the_byte(self, runs: Store) -> None:
         first = keep(runs, CELL, clip_arrays(), status="failed")
         before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.path.iterdir()}

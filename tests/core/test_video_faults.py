@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from video_samples import CODINGS, FRAMES, Coding, scene
 
-from vidsuite_core.video import VideoError, count_frames, decode, open_video, probe, write_video
+from vidsuite_core.video import VideoError, base, count_frames, decode, open_video, probe, write_video
 from vidsuite_core.video.containers import missing_bytes
 
 CUT = ["h264 mp4", "h264 mkv, open groups", "h264 ts", "mpeg4 avi, b frames", "mpeg2 vob", "vp9 webm, hidden frames"]

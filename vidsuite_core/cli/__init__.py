@@ -107,5 +107,6 @@ def main() -> None:
 
 
 def _fail(text: str, code: int) -> Any:
-    click.echo(printable(f"error: {text}"), err=True)
+    for number, line in enumerate(text.splitlines() or [""]):
+        click.echo(printable(f"  {line}" if number else f"error: {line}"), err=True)
     sys.exit(code)
