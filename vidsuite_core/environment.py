@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import shutil
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -68,7 +69,7 @@ def same_code(old: dict[str, Any], new: dict[str, Any]) -> bool:
 
 @cache
 def hardware() -> dict[str, Any]:
-    """This machine: CPU model and cores, memory in bytes, load; its name only as a hash."""
+    """This machine: CPU model and cores, memory in bytes, load, GPUs with driver; its name only as a hash."""
     import psutil
 
     from vidsuite_core.runner.claims import host_hash
@@ -79,7 +80,22 @@ def hardware() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory": psutil.virtual_memory().total,
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "gpus": _gpus(),
     }
+
+
+def _gpus() -> list[dict[str, str]]:
+    """Model, driver and why clocks are held down (a bit mask, 0 for nothing) of each GPU, as nvidia-smi tells."""
+    fields = ("name", "driver_version", "clocks_throttle_reasons.active")
+    if not shutil.which("nvidia-smi"):
+        return []
+    command = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    names = ("model", "driver", "throttling")
+    return [dict(zip(names, line.split(", "), strict=False)) for line in done.stdout.splitlines()]
 
 
 @cache

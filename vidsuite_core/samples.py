@@ -20,7 +20,8 @@ class ClipSample:
         recording: the recording that the clip is cut from.
         label: index into the dataset's `classes`.
         video: a video file, or the recording's frames in order as image files.
-        start, stop: frame range [start, stop) within the recording.
+        start, stop: frame range [start, stop) within the video.
+        first: the video's frame with which the recording begins.
         fps: frames per second of the recording.
         content: sha256 of the recording's content; what caches are keyed by.
         boxes: regions known beforehand, by label ("bed", "person"), on the recording's first frame.
@@ -37,6 +38,7 @@ class ClipSample:
     stop: int
     fps: float
     content: str
+    first: int = 0
     boxes: Mapping[str, Box] = field(default_factory=dict)
     value_range: tuple[float, float] | None = None
 

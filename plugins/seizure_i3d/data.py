@@ -167,6 +167,7 @@ class RecordingsDataset(Dataset):
                 stop=recording.start + stop,
                 fps=recording.fps,
                 content=recording.content,
+                first=recording.start,
                 boxes=recording.boxes,
                 value_range=recording.value_range,
             )

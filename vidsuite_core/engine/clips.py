@@ -94,7 +94,7 @@ def to_uint8(frames: np.ndarray, sample: ClipSample) -> np.ndarray:
     """Frames of any integer type -> uint8, scaled from the sample's value range (see `ClipSample`)."""
     if frames.dtype == np.uint8 and sample.value_range is None:
         return frames
-    low, high = sample.value_range or first_frame_range(sample.video)
+    low, high = sample.value_range or first_frame_range(sample.video, sample.first)
     scaled = (frames.astype(np.float32) - low) * (255 / max(high - low, 1e-6))
     return np.clip(scaled, 0, 255).round().astype(np.uint8)
 
@@ -102,13 +102,13 @@ def to_uint8(frames: np.ndarray, sample: ClipSample) -> np.ndarray:
 def first_frame(sample: ClipSample) -> np.ndarray:
     """The recording's first frame as uint8 RGB (H, W, 3): what crops are found on (paper, section 3.3.1)."""
     with open_video(sample.video) as video:
-        frame = to_uint8(video.read(0, 1), sample)[0]
+        frame = to_uint8(video.read(sample.first, sample.first + 1), sample)[0]
     return np.repeat(frame, 3, axis=2) if frame.shape[2] == 1 else frame
 
 
 @lru_cache(maxsize=4096)
-def first_frame_range(video: Path | tuple[Path, ...]) -> tuple[float, float]:
-    """`PERCENTILES` of a recording's first frame."""
+def first_frame_range(video: Path | tuple[Path, ...], first: int) -> tuple[float, float]:
+    """`PERCENTILES` of a recording's first frame, number `first` of its video."""
     with open_video(video) as opened:
-        low, high = np.percentile(opened.read(0, 1), PERCENTILES)
+        low, high = np.percentile(opened.read(first, first + 1), PERCENTILES)
     return float(low), float(high)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
@@ -124,13 +124,19 @@ def bench(suite: Suite, options: BenchOptions, watcher: Watcher | None = None) -
         return Results(cells)
     hook = suite.manager.hook
 
+    def tell(call: Callable[..., object], **arguments: object) -> None:
+        try:
+            call(**arguments)
+        except Exception as error:  # a plugin's tracker must not cost a result
+            watcher.say(f"a plugin's hook failed, the run goes on: {type(error).__name__}: {error}")
+
     def finished(outcome: Outcome) -> None:
         watcher.finished(outcome)
         if outcome.attempt is not None and not outcome.reused:
-            hook.vidsuite_cell_finished(cell=outcome.cell, result=outcome.attempt)
+            tell(hook.vidsuite_cell_finished, cell=outcome.cell, result=outcome.attempt)
 
     def started(cell: Cell) -> None:
-        hook.vidsuite_cell_started(cell=cell)
+        tell(hook.vidsuite_cell_started, cell=cell)
 
     schedule = Schedule(Store(options.out), planned, started, finished, watcher.say, options.fresh)
     executor = resolve(suite.executors[options.executor].spec.builder)(slots, watcher.event)
