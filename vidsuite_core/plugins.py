@@ -98,11 +98,6 @@ class PluginManager:
             if only is None or entry.name == only:
                 self._load(entry)
 
-    @property
-    def hook(self) -> Any:
-        """pluggy's own caller of hooks, unguarded; `notify` is the guarded one."""
-        return self._manager.hook
-
     def collect(self, hook: str) -> list[Registered[Any]]:
         """All specs that `hook` yields, plugin by plugin; a plugin whose hook fails is reported and left out."""
         rows: dict[str, Registered[Any]] = {}

@@ -206,15 +206,13 @@ def _scored(row: Row, task: Task, cells: Sequence[_Scored]) -> Row:
     by_seed: dict[int, list[_Scored]] = defaultdict(list)
     for cell in cells:
         by_seed[cell.seed].append(cell)
-    draws = np.mean([task.resample([c.arrays for c in folds], DRAWS, seed=0) for folds in by_seed.values()], axis=0)
-    scores: dict[str, Summary | str] = {name: _summary(rows) for name, rows in values.items()}
-    if task.first_score in values and np.isfinite(draws).any():
-        low, high = np.nanpercentile(draws, (2.5, 97.5))
-        scores[task.first_score] = replace(_summary(values[task.first_score]), interval=(float(low), float(high)))
+    runs = [task.resample_all([c.arrays for c in folds], DRAWS, seed=0) for folds in by_seed.values()]
+    draws = {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0]}
+    scores: dict[str, Summary | str] = {name: _summary(rows, draws.get(name)) for name, rows in values.items()}
     partial = {name: len(found) for name, found in values.items() if "/" not in name and len(found) < len(cells)}
     notes = [f"{name} is the mean of the {n} cells of {len(cells)} where it is defined" for name, n in partial.items()]
     drawn_from = digest([[seed, [_samples(c.arrays) for c in folds]] for seed, folds in by_seed.items()])
-    drawn = Draws(drawn_from, draws)
+    drawn = Draws(drawn_from, draws[task.first_score])
     return replace(row, scores=scores, done=len(cells), notes=(*row.notes, *notes), draws=drawn)
 
 
@@ -222,9 +220,15 @@ def _samples(arrays: Arrays) -> list[list[str]]:
     return [arrays["sample_id"].tolist(), arrays["subject"].tolist()]
 
 
-def _summary(values: Sequence[float]) -> Summary:
+def _summary(values: Sequence[float], draws: np.ndarray | None) -> Summary:
+    import numpy as np
+
     sd = statistics.stdev(values) if len(values) > 1 else None
-    return Summary(statistics.fmean(values), sd, tuple(values))
+    interval = None
+    if draws is not None and np.isfinite(draws).any():
+        low, high = np.nanpercentile(draws, (2.5, 97.5))
+        interval = float(low), float(high)
+    return Summary(statistics.fmean(values), sd, tuple(values), interval)
 
 
 def first_mean(row: Row, first_score: str) -> float:

@@ -318,3 +318,19 @@ def test_many_threads_run_each_cell_once(tmp_path: Path) -> None:
         thread.join()
     assert sorted(run.ran, key=int) == [cell.fold for cell in cells]
     assert len(run.outcomes) == len(schedule.outcomes) == 20
+
+
+def test_an_outcome_that_no_record_can_hold_fails_its_cell_alone(tmp_path: Path) -> None:
+    odd = {"f1": {"value": 1, "unit": "", "direction": "sideways", "n": 1}}
+    run = Run(tmp_path, answer=lambda job: {**good(job), **({"scores": odd} if job.cell.fold == "1" else {})}).go()
+    assert [outcome.ok for outcome in run.outcomes] == [True, False, True]
+    assert run.outcomes[1].attempt is not None
+    assert "scores.f1.direction" in run.outcomes[1].attempt.record.reason
+
+
+def test_abandon_names_cells_that_another_process_is_running(tmp_path: Path, elsewhere: subprocess.Popen[str]) -> None:
+    run = Run(tmp_path)
+    run.schedule().abandon("no worker")
+    assert [outcome.cell.fold for outcome in run.outcomes] == ["0", "1", "2"]
+    assert run.outcomes[0].problem == "another process is running it; here, no worker"
+    assert elsewhere.poll() is None

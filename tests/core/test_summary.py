@@ -85,7 +85,7 @@ class TestRows:
         assert row.notes == ("random weights",)
         low, high = score(row).interval or (0, 0)
         assert low < score(row).mean < high
-        assert score(row, "auc").interval is None
+        assert score(row, "accuracy").interval is None
 
     def test_one_cell_has_no_spread(self, suite: Suite, runs: Store) -> None:
         put(runs, folds=1)

@@ -263,3 +263,24 @@ def test_checked_arrays_of_any_content_can_be_scored(arrays: dict[str, np.ndarra
     assert all(isinstance(value, float) for value in task.score(hostile).values())
     assert task.resample([hostile], 3, seed=0).shape == (3,)
     assert check_samples(hostile) == len(names)
+
+
+def test_every_interval_agrees_with_scikit_learn_on_repeated_samples() -> None:
+    """A draw counts a subject's samples as often as it was drawn: the same as scoring the repeated samples."""
+    import numpy as np
+
+    from vidsuite_core.tasks.base import draw_subjects
+
+    arrays = clip_arrays(skill=0.6)
+    target, draws = arrays["target"], 12
+    found = TASK.resample_all([arrays], draws, seed=3)
+    times, index = draw_subjects(arrays["subject"], target, draws, np.random.default_rng(3))
+    for draw in range(draws):
+        rows = np.repeat(np.arange(len(target)), times[draw].astype(int)[index])
+        repeated = {
+            "sample_id": np.array([f"{n}" for n in range(len(rows))]),
+            **{name: arrays[name][rows] for name in ("subject", "recording", "target", "prob")},
+        }
+        for name, value in TASK.score(repeated).items():
+            if name in found:
+                assert found[name][draw] == pytest.approx(value, abs=1e-9)

@@ -84,7 +84,9 @@ def test_a_cached_clip_is_the_same_clip(sample: ClipSample) -> None:
 
 
 def test_given_boxes_make_the_crop_and_the_key(sample: ClipSample) -> None:
-    boxed = replace(sample, boxes={"bed": (10.0, 10.0, 30.0, 30.0), "person": (20.0, 15.0, 40.0, 25.0)}, content="boxed")
+    boxed = replace(
+        sample, boxes={"bed": (10.0, 10.0, 30.0, 30.0), "person": (20.0, 15.0, 40.0, 25.0)}, content="boxed"
+    )
     crop = Cropper().crop(boxed)
     # Merged 10..40 x 10..30, 20 % of 30 and of 20 more on each side (section 3.3.1), clipped to 60 x 40.
     assert crop.box == (4, 6, 46, 34)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
@@ -122,21 +122,14 @@ def bench(suite: Suite, options: BenchOptions, watcher: Watcher | None = None) -
     watcher.planned(cells)
     if options.dry_run:
         return Results(cells)
-    hook = suite.manager.hook
-
-    def tell(call: Callable[..., object], **arguments: object) -> None:
-        try:
-            call(**arguments)
-        except Exception as error:  # a plugin's tracker must not cost a result
-            watcher.say(f"a plugin's hook failed, the run goes on: {type(error).__name__}: {error}")
 
     def finished(outcome: Outcome) -> None:
         watcher.finished(outcome)
         if outcome.attempt is not None and not outcome.reused:
-            tell(hook.vidsuite_cell_finished, cell=outcome.cell, result=outcome.attempt)
+            suite.manager.notify("vidsuite_cell_finished", cell=outcome.cell, result=outcome.attempt)
 
     def started(cell: Cell) -> None:
-        tell(hook.vidsuite_cell_started, cell=cell)
+        suite.manager.notify("vidsuite_cell_started", cell=cell)
 
     schedule = Schedule(Store(options.out), planned, started, finished, watcher.say, options.fresh)
     executor = resolve(suite.executors[options.executor].spec.builder)(slots, watcher.event)

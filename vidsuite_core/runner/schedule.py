@@ -131,7 +131,7 @@ class Schedule:
         with self._lock:
             planned = self._running.pop(job.workspace.attempt)
         try:
-            attempt = job.workspace.commit(_record(planned, job.workspace, outcome))
+            attempt = job.workspace.commit(_record_or_fault(planned, job.workspace, outcome))
         except OSError as error:
             job.workspace.discard()
             problem = f"its attempt could not be written below {self.store.root}: {error.strerror}; free some space"
@@ -143,9 +143,11 @@ class Schedule:
         """See `Jobs.abandon`."""
         while self._waiting:
             planned = self._waiting.popleft()
-            job, _ = self._try(planned)
+            job, claimed = self._try(planned)
             if job is not None:
                 self.finish(job, {"status": "failed", "reason": reason})
+            elif claimed:
+                self._keep(Outcome(planned.cell, None, problem=f"another process is running it; here, {reason}"))
 
     def _reusable(self, planned: Planned) -> Attempt | None:
         """The newest good attempt under the present code and software; else says what differs from the newest."""
@@ -175,6 +177,19 @@ class Schedule:
             self._told.add(line)
         if new:
             self._say(line)
+
+
+def _record_or_fault(planned: Planned, workspace: Workspace, outcome: Mapping[str, Any]) -> Any:
+    """The record of what came of a job; a failure where a task or plugin handed back what no record can hold."""
+    from pydantic import ValidationError
+
+    try:
+        return _record(planned, workspace, outcome)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        reason = f"what it handed back cannot be kept: {where}: {first['msg']}"
+        return _record(planned, workspace, {"status": "failed", "reason": reason})
 
 
 def _record(planned: Planned, workspace: Workspace, outcome: Mapping[str, Any]) -> Any:

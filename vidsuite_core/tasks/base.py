@@ -72,6 +72,10 @@ class Task(ABC):
     def resample(self, folds: Sequence[Arrays], draws: int, seed: int) -> np.ndarray:
         """First score (draws,) of the mean over folds when each fold's subjects are drawn with replacement."""
 
+    def resample_all(self, folds: Sequence[Arrays], draws: int, seed: int) -> dict[str, np.ndarray]:
+        """As `resample`, for each score that tables show an interval of; the first score alone unless overridden."""
+        return {self.first_score: self.resample(folds, draws, seed)}
+
     def info(self, name: str) -> ScoreInfo:
         """What is known of score `name`."""
         for score in self.scores:
@@ -133,27 +137,42 @@ def check_samples(arrays: Arrays) -> int:
     return len(ids)
 
 
-def resample_sums(
-    per_sample: np.ndarray, subjects: np.ndarray, strata: np.ndarray, draws: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Sums over subjects drawn with replacement within their strata.
+def draw_subjects(
+    subjects: np.ndarray, strata: np.ndarray, draws: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Subjects drawn with replacement within their strata.
 
     Args:
-        per_sample: (N, ...) additive counts.
         subjects: (N,) the subject of each sample.
         strata: (N,) the stratum of each sample; a subject belongs to that of its first sample.
 
     Returns:
-        (draws, ...) float64.
+        how often each of S subjects is drawn, (draws, S), and each sample's subject as an index into them, (N,).
     """
     import numpy as np
 
     _, first, index = np.unique(subjects, return_index=True, return_inverse=True)
-    sums = np.zeros((len(first), *per_sample.shape[1:]))
-    np.add.at(sums, index, per_sample)
-    total = np.zeros((draws, *per_sample.shape[1:]))
+    times = np.zeros((draws, len(first)))
     for stratum in np.unique(strata[first]):
         members = np.flatnonzero(strata[first] == stratum)
-        times = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=draws)
-        total += np.tensordot(times, sums[members], axes=1)
-    return total
+        times[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=draws)
+    return times, index.reshape(-1)
+
+
+def resample_sums(
+    per_sample: np.ndarray, subjects: np.ndarray, strata: np.ndarray, draws: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Sums (draws, ...) of additive counts `per_sample` (N, ...) over subjects drawn as in `draw_subjects`."""
+    import numpy as np
+
+    times, index = draw_subjects(subjects, strata, draws, rng)
+    return np.tensordot(times, subject_sums(per_sample, index, times.shape[1]), axes=1)
+
+
+def subject_sums(per_sample: np.ndarray, index: np.ndarray, subjects: int) -> np.ndarray:
+    """Counts (N, ...) summed over each subject's samples: (S, ...) float64."""
+    import numpy as np
+
+    sums = np.zeros((subjects, *per_sample.shape[1:]))
+    np.add.at(sums, index, per_sample)
+    return sums

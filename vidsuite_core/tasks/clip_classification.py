@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.tasks.base import ScoreInfo, Task, check_samples, require, resample_sums
+from vidsuite_core.tasks.base import ScoreInfo, Task, check_samples, draw_subjects, require, subject_sums
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,14 +103,22 @@ class ClipClassification(Task):
 
     def resample(self, folds: Sequence[Arrays], draws: int, seed: int) -> np.ndarray:
         """See `Task.resample`; subjects are drawn within their class, so that no draw loses a class."""
+        return self.resample_all(folds, draws, seed)[self.first_score]
+
+    def resample_all(self, folds: Sequence[Arrays], draws: int, seed: int) -> dict[str, np.ndarray]:
+        """Macro F1, precision, recall and AUC of the same draws; see `resample`."""
         import numpy as np
 
         rng = np.random.default_rng(seed)
-        total = np.zeros(draws)
+        total = {name: np.zeros(draws) for name in ("macro_f1", "precision", "recall", "auc")}
         for arrays in folds:
-            counts = _hits_and_sizes(arrays["target"], arrays["prob"])
-            total += _macro_f1(resample_sums(counts, arrays["subject"], arrays["target"], draws, rng))
-        return total / len(folds)
+            target, prob = _units(arrays, "")
+            times, index = draw_subjects(arrays["subject"], target, draws, rng)
+            sums = subject_sums(_counts(target, prob), index, times.shape[1])
+            for name, values in _macro_averages(np.tensordot(times, sums, axes=1)).items():
+                total[name] += values
+            total["auc"] += _resampled_auc(target, prob, times, index)
+        return {name: values / len(folds) for name, values in total.items()}
 
 
 def _units(arrays: Arrays, level: str) -> tuple[np.ndarray, np.ndarray]:
@@ -152,21 +160,59 @@ def _auc(target: np.ndarray, prob: np.ndarray) -> float:
     return float(np.mean([roc_auc_score(target == k, prob[:, k]) for k in columns]))
 
 
-def _hits_and_sizes(target: np.ndarray, prob: np.ndarray) -> np.ndarray:
-    """(N, 2, K) additive counts behind F1: right predictions, and class members plus predictions."""
+def _counts(target: np.ndarray, prob: np.ndarray) -> np.ndarray:
+    """(N, 3, K) additive counts: right predictions, members and predictions of each class."""
     import numpy as np
 
     rows, predicted = np.arange(len(target)), prob.argmax(1)
-    counts = np.zeros((len(target), 2, prob.shape[1]))
+    counts = np.zeros((len(target), 3, prob.shape[1]))
     counts[rows, 0, target] = target == predicted
-    counts[rows, 1, target] += 1
-    counts[rows, 1, predicted] += 1
+    counts[rows, 1, target] = 1
+    counts[rows, 2, predicted] = 1
     return counts
 
 
-def _macro_f1(counts: np.ndarray) -> np.ndarray:
-    """Macro F1 (...) of counts (..., 2, K); 0 for a class without samples and predictions."""
+def _macro_averages(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Macro F1, precision and recall (...) of counts (..., 3, K); a class that divides by nothing counts 0."""
     import numpy as np
 
-    hits, sizes = counts[..., 0, :], counts[..., 1, :]
-    return np.where(sizes > 0, 2 * hits / np.maximum(sizes, 1), 0).mean(-1)
+    hits, members, predictions = (counts[..., i, :] for i in range(3))
+
+    def average(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        mean: np.ndarray = np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0).mean(-1)
+        return mean
+
+    return {
+        "macro_f1": average(2 * hits, members + predictions),
+        "precision": average(hits, predictions),
+        "recall": average(hits, members),
+    }
+
+
+def _resampled_auc(target: np.ndarray, prob: np.ndarray, times: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """AUC of each draw (draws,): pairs ranked rightly are counted once for each two subjects, then weighed."""
+    import numpy as np
+
+    columns = [1] if prob.shape[1] == 2 else range(prob.shape[1])
+    total = np.zeros(len(times))
+    for k in columns:
+        positive = target == k
+        right = _right_pairs(prob[:, k], positive, index, times.shape[1])
+        sizes = [np.bincount(index[side], minlength=times.shape[1]) for side in (positive, ~positive)]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            total += ((times @ right) * times).sum(1) / ((times @ sizes[0]) * (times @ sizes[1]))
+    return total / len(columns)
+
+
+def _right_pairs(score: np.ndarray, positive: np.ndarray, index: np.ndarray, subjects: int) -> np.ndarray:
+    """(S, S): positives of the row's subject ranked above negatives of the column's subject, ties as halves."""
+    import numpy as np
+
+    pairs = np.zeros((subjects, subjects))
+    for column in range(subjects):
+        negatives = np.sort(score[~positive & (index == column)])
+        below = np.searchsorted(negatives, score[positive], "left") + np.searchsorted(
+            negatives, score[positive], "right"
+        )
+        pairs[:, column] = np.bincount(index[positive], below / 2, subjects)
+    return pairs
