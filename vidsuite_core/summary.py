@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from vidsuite_core.suite import Suite
     from vidsuite_core.tasks.base import Arrays
 
+FEWEST = 4
+"""Subjects that a fold needs for intervals to be drawn within it."""
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -206,7 +209,7 @@ def _scored(row: Row, task: Task, cells: Sequence[_Scored]) -> Row:
     by_seed: dict[int, list[_Scored]] = defaultdict(list)
     for cell in cells:
         by_seed[cell.seed].append(cell)
-    runs = [task.resample_all([c.arrays for c in folds], DRAWS, seed=0) for folds in by_seed.values()]
+    runs = [resampled(task, [c.arrays for c in folds]) for folds in by_seed.values()]
     draws = {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0]}
     scores: dict[str, Summary | str] = {name: _summary(rows, draws.get(name)) for name, rows in values.items()}
     partial = {name: len(found) for name, found in values.items() if "/" not in name and len(found) < len(cells)}
@@ -214,6 +217,24 @@ def _scored(row: Row, task: Task, cells: Sequence[_Scored]) -> Row:
     drawn_from = digest([[seed, [_samples(c.arrays) for c in folds]] for seed, folds in by_seed.items()])
     drawn = Draws(drawn_from, draws[task.first_score])
     return replace(row, scores=scores, done=len(cells), notes=(*row.notes, *notes), draws=drawn)
+
+
+def resampled(task: Task, folds: Sequence[Arrays], draws: int = DRAWS, seed: int = 0) -> dict[str, np.ndarray]:
+    """Scores (draws,) of the mean over folds under a bootstrap over subjects.
+
+    Subjects are drawn within their folds. Where a fold has fewer than `FEWEST` (one, where one is left out at a time)
+    that would draw next to nothing, so whole folds are drawn; a single such fold has no interval (NaN).
+    """
+    import numpy as np
+
+    if all(len(np.unique(arrays["subject"])) >= FEWEST for arrays in folds):
+        return task.resample_all(folds, draws, seed)
+    if len(folds) == 1:
+        return {task.first_score: np.full(draws, np.nan)}
+    scores = [task.score(arrays) for arrays in folds]
+    times = np.random.default_rng(seed).multinomial(len(folds), np.full(len(folds), 1 / len(folds)), size=draws)
+    shown = [info.name for info in task.scores if info.in_tables]
+    return {name: times @ np.array([score[name] for score in scores]) / len(folds) for name in shown}
 
 
 def _samples(arrays: Arrays) -> list[list[str]]:

@@ -19,7 +19,7 @@ from vidsuite_core.results import read_record
 from vidsuite_core.runner.store import PREDICTIONS, RESULT, Attempt, Store, file_sha256, write_predictions
 from vidsuite_core.specs import BenchmarkSpec, TaskSpec
 from vidsuite_core.suite import BenchmarkHandle, Catalogue, Suite, TaskHandle
-from vidsuite_core.summary import Row, Summary, first_mean, measured_rows, reported_rows
+from vidsuite_core.summary import Row, Summary, first_mean, measured_rows, reported_rows, resampled
 from vidsuite_core.tasks.base import ScoreInfo
 from vidsuite_core.tasks.clip_classification import ClipClassification
 from vidsuite_core.verification import recomputed
@@ -377,3 +377,17 @@ class TestReported:
         spec = BenchmarkSpec(name="bench", summary="", task="t", definition=tmp_path)
         suite.benchmarks = Catalogue("benchmark", [BenchmarkHandle("paper", spec)])
         assert reported_rows(suite, "paper/bench") == []
+
+
+def test_folds_of_one_subject_are_drawn_whole() -> None:
+    """Leaving one subject out: drawing within a fold would give an interval of no width."""
+    task = ClipClassification("ab")
+    folds = []
+    for name in "abcdef":
+        arrays = dict(clip_arrays(name))
+        folds.append({**arrays, "subject": np.full(len(arrays["subject"]), name)})
+    values = [task.score(fold)["macro_f1"] for fold in folds]
+    drawn = resampled(task, folds, draws=4000)["macro_f1"]
+    assert drawn.mean() == pytest.approx(np.mean(values), abs=0.01)
+    assert drawn.std() == pytest.approx(np.std(values) / np.sqrt(len(values)), rel=0.1)
+    assert np.isnan(resampled(task, folds[:1])["macro_f1"]).all()
