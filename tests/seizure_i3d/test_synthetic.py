@@ -20,9 +20,9 @@ from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.video import open_video
 from vidsuite_plugins.seizure_i3d import motion, synthetic
 from vidsuite_plugins.seizure_i3d.data import slice_samples
-from vidsuite_plugins.seizure_i3d.motion import FRONTAL, TEMPORAL, Difficulty
-from vidsuite_plugins.seizure_i3d.plan import LEFT_OVER, Options, plan
 from vidsuite_plugins.seizure_i3d.synthetic import Synthetic, render_recording
+from vidsuite_plugins.seizure_i3d.synthetic.motion import FRONTAL, TEMPORAL, Difficulty
+from vidsuite_plugins.seizure_i3d.synthetic.plan import LEFT_OVER, Options, plan
 
 TINY = {"seconds": 10, "seizures": 3, "patients": 3, "size": (64, 48), "seed": 1, "workers": 1}
 QUICK = Options(seconds=320, seizures=49, patients=35, size=(256, 212), seed=0, fps=30)

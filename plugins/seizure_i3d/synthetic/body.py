@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidsuite_plugins.seizure_i3d.motion import Array, PoseTrack, StaffTrack
+from vidsuite_plugins.seizure_i3d.synthetic.motion import Array, PoseTrack, StaffTrack
 
 FLOOR = -0.55
 HINGE = 0.95

@@ -23,8 +23,20 @@ from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.paths import atomic_folder
 from vidsuite_core.samples import Box
 from vidsuite_plugins.seizure_i3d.data import CLIP, SHORTEST, Recording, RecordingsDataset
-from vidsuite_plugins.seizure_i3d.motion import Difficulty, draw_pose_track, draw_staff_track, draw_temperament
-from vidsuite_plugins.seizure_i3d.plan import CLASSES, RANDOM_PATIENT, RANDOM_RECORDING, Options, Planned, plan
+from vidsuite_plugins.seizure_i3d.synthetic.motion import (
+    Difficulty,
+    draw_pose_track,
+    draw_staff_track,
+    draw_temperament,
+)
+from vidsuite_plugins.seizure_i3d.synthetic.plan import (
+    CLASSES,
+    RANDOM_PATIENT,
+    RANDOM_RECORDING,
+    Options,
+    Planned,
+    plan,
+)
 
 GENERATOR = 1
 """Part of the fingerprint: raise it with every change of `plan`, `motion`, `body` or `scene` that changes a pixel."""
@@ -218,7 +230,3 @@ def work() -> None:
     for planned in job["planned"]:
         recording = write_recording(options, Planned(**planned), folder)
         print(json.dumps(asdict(recording)), flush=True)
-
-
-if __name__ == "__main__":
-    work()

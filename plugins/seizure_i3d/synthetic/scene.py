@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsuite_core.samples import Box
-from vidsuite_plugins.seizure_i3d.body import ABOVE_BLANKET, BELOW_BLANKET, Capsules, Look, bed_height
-from vidsuite_plugins.seizure_i3d.motion import Array
-from vidsuite_plugins.seizure_i3d.room import PIVOT, WIDTH, Camera, Image, Room, furnish, shade
+from vidsuite_plugins.seizure_i3d.synthetic.body import ABOVE_BLANKET, BELOW_BLANKET, Capsules, Look, bed_height
+from vidsuite_plugins.seizure_i3d.synthetic.motion import Array
+from vidsuite_plugins.seizure_i3d.synthetic.room import PIVOT, WIDTH, Camera, Image, Room, furnish, shade
 
 SOFTNESS = 0.35  # share of the light that skin and clothes scatter to all sides
 EXPOSURE = 0.85

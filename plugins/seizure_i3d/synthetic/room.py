@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsuite_plugins.seizure_i3d.body import FLOOR, HINGE, Look
-from vidsuite_plugins.seizure_i3d.motion import Array
+from vidsuite_plugins.seizure_i3d.synthetic.body import FLOOR, HINGE, Look
+from vidsuite_plugins.seizure_i3d.synthetic.motion import Array
 
 Image = NDArray[np.float32]
 

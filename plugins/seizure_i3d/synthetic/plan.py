@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vidsuite_core.errors import UsageError
 from vidsuite_plugins.seizure_i3d.data import CLIP, SHORTEST
-from vidsuite_plugins.seizure_i3d.motion import FRONTAL, TEMPORAL, Difficulty
+from vidsuite_plugins.seizure_i3d.synthetic.motion import FRONTAL, TEMPORAL, Difficulty
 
 CLASSES = ("FLE", "TLE")
 PATIENTS, SEIZURES, SECONDS = (20, 15), (85, 41), (2587, 3116)
