@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import vidsuite_core as vs
 from vidsuite_core.runner.store import Attempt, Store
@@ -142,7 +143,7 @@ def test_a_killed_run_resumes_from_its_checkpoint(toy_env: dict[str, str], tmp_p
     env = {**toy_env, "VIDSUITE_TOY_MARK": str(mark)}
     slow = ("--cfg-options", "model.fault=slow_once")
     first = start(out, *slow, env=env)
-    wait_for(out, "*/*/.tmp-*/work/epoch_*.pth")
+    wait_for(out, "*/*/.tmp-*/checkpoints/epoch_*.pth")
     first.send_signal(signal.SIGKILL)
     first.wait()
     assert attempts(out) == []
@@ -157,7 +158,7 @@ def test_a_killed_run_resumes_from_its_checkpoint(toy_env: dict[str, str], tmp_p
 def test_ctrl_c_keeps_the_cell_under_way_as_interrupted(toy_env: dict[str, str], tmp_path: Path) -> None:
     out = tmp_path / "runs"
     running = start(out, "--cfg-options", "model.fault=slow", env=toy_env)
-    wait_for(out, "*/*/.tmp-*/work/epoch_*.pth")
+    wait_for(out, "*/*/.tmp-*/checkpoints/epoch_*.pth")
     running.send_signal(signal.SIGINT)
     printed, _ = running.communicate(timeout=60)
     assert running.returncode == 1
@@ -203,16 +204,21 @@ def test_the_last_epoch_alone_can_be_scored(toy_env: dict[str, str], tmp_path: P
     assert all(not attempt.record.variants for attempt in attempts(tmp_path / "runs"))
 
 
-def test_amp_and_tensorboard_are_mmengines_own(toy_env: dict[str, str], tmp_path: Path) -> None:
+def test_tensorboard_is_mmengines_own(toy_env: dict[str, str], tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
+    logs = tmp_path / "logs"
     run(
         tmp_path / "runs",
-        "--cfg-options", "optim_wrapper.type=AmpOptimWrapper",
-        "--cfg-options", "optim_wrapper.dtype=bfloat16",
-        "--cfg-options", "visualizer.type=Visualizer",
-        "--cfg-options", "visualizer.vis_backends=[dict(type='TensorboardVisBackend')]",
+        "--cfg-options", "visualizer.vis_backends.0.type=TensorboardVisBackend",
+        "--cfg-options", f"visualizer.vis_backends.0.save_dir={logs}",
         env=toy_env,
     )  # fmt: skip
+    assert list(logs.rglob("events.out.tfevents.*"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="mmengine's AMP wrapper needs a GPU")
+def test_amp_is_mmengines_own(toy_env: dict[str, str], tmp_path: Path) -> None:
+    run(tmp_path / "runs", "--cfg-options", "optim_wrapper.type=AmpOptimWrapper", env=toy_env)
 
 
 def test_json_rows_are_for_programs(finished: tuple[Path, dict[str, str], str]) -> None:

@@ -91,7 +91,7 @@ datasets:
   synthetic:
     default: true
     cfg: {crop: {source: given, detector: null}}
-    presets: {quick: {seconds: 4, seizures: 4, patients: 4, size: [64, 48], fps: 10, clip: 10, shortest: 10}}
+    presets: {quick: {seconds: 12, seizures: 6, patients: 4, size: [64, 48], fps: 10, clip: 10, shortest: 10}}
 models: [i3d_lstm_fc, i3d_pool_logreg, single_frame, i3d_finetuned]
 presets: {quick: {timeout: 300, cfg: {}}}
 """

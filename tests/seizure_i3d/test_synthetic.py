@@ -18,9 +18,9 @@ from scipy.stats import ks_2samp
 
 from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.video import open_video
-from vidsuite_plugins.seizure_i3d import motion, synthetic
+from vidsuite_plugins.seizure_i3d import synthetic
 from vidsuite_plugins.seizure_i3d.data import slice_samples
-from vidsuite_plugins.seizure_i3d.synthetic import Synthetic, render_recording
+from vidsuite_plugins.seizure_i3d.synthetic import Synthetic, motion, render_recording
 from vidsuite_plugins.seizure_i3d.synthetic.motion import FRONTAL, TEMPORAL, Difficulty
 from vidsuite_plugins.seizure_i3d.synthetic.plan import LEFT_OVER, Options, plan
 

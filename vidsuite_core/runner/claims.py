@@ -19,7 +19,7 @@ from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.runner.files import read_regular, write_synced
 
 OWNER = "owner.json"
-WORK = "work"
+WORK = "checkpoints"
 """Folder of checkpoints inside a temporary folder; not kept with the attempt."""
 STALE_AFTER = 600.0
 """Seconds without a heartbeat after which an owner on another machine counts as dead."""

@@ -63,7 +63,7 @@ class Rendered:
 
 def render_recording(options: Options, planned: Planned) -> Rendered:
     """Render one recording; the same options and recording give the same frames in any process."""
-    from vidsuite_plugins.seizure_i3d import body, room, scene
+    from vidsuite_plugins.seizure_i3d.synthetic import body, room, scene
 
     patient = options.random(RANDOM_PATIENT, planned.patient)
     look = body.draw_look(patient)
