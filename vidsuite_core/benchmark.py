@@ -15,7 +15,7 @@ _FIELDS = {
     "datasets": dict,  # name -> {protocol?, cfg?, default?, presets?: {name: {dataset options}}}
     "models": list,  # names
     "protocol": dict,  # see vidsuite_core.protocols
-    "presets": dict,  # name -> {models?, cfg?, timeout?, seeds?}
+    "presets": dict,  # name -> {models?, cfg?, timeout?}
 }
 MAX_BYTES = 2**20
 

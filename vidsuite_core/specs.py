@@ -56,12 +56,16 @@ class TaskSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec(Spec):
-    """A dataset; `builder` names a subclass of `vidsuite_core.datasets.Dataset`."""
+    """A dataset; `builder` names a subclass of `vidsuite_core.datasets.Dataset`.
+
+    `users_own` marks the plugin's dataset of users' own recordings: what `vidsuite data import PLUGIN` fills.
+    """
 
     task: str
     builder: str
     licence: str
     synthetic: bool = False
+    users_own: bool = False
     source: str = ""
 
 

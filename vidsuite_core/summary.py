@@ -51,6 +51,7 @@ class Row:
 
     Attributes:
         status: "measured" or "reported".
+        selection: how the scored epoch was chosen (see `vidsuite_core.engine.config`).
         variant: "" or the name of a second set of predictions, as "last" (epoch).
         scores: summaries of measured rows, or the paper's own text of reported ones.
         done, expected: cells with scores, and cells that the protocol makes.
@@ -74,6 +75,7 @@ class Row:
     throughput: float | None = None
     device: str = ""
     path: str = ""
+    selection: str = ""
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     indistinct: bool = False
@@ -182,6 +184,7 @@ def _rows(suite: Suite, members: Sequence[Attempt]) -> list[Row]:
         throughput=efficiency.throughput if efficiency else None,
         path=efficiency.path if efficiency else "",
         device=_device(members[0].record),
+        selection=str(members[0].record.score_key.get("config", {}).get("selection", "")),
         problems=tuple(problems),
         notes=(*sorted({note for attempt in members for note in attempt.record.warnings}), *_mixed(kept)),
     )  # fmt: skip

@@ -116,13 +116,17 @@ def _rate(number: float | None) -> str:
     return "–" if number is None else f"{number:.3g}"
 
 
+def _has_epochs(row: Row, rows: Sequence[Row]) -> bool:
+    return any(other.variant == "last" and (other.model, other.config) == (row.model, row.config) for other in rows)
+
+
 def _footnotes(rows: Sequence[Row]) -> list[str]:
     main = [row for row in rows if not row.variant]
-    lines = ["mean ± sd over folds and seeds; below it a 95 % interval (bootstrap over subjects); /s: clips a second"]
-    if any(row.variant == "last" for row in rows):
-        lines.append(
-            "the epoch is chosen on the scored fold, as in the paper, which flatters; 'last epoch' is not chosen"
-        )
+    lines = ["mean ± sd over folds and seeds; below it a 95 % interval (bootstrap over subjects); /s: samples a second"]
+    flattered = [_short(row.model) for row in main if row.selection == "best_on_test" and _has_epochs(row, rows)]
+    if flattered:
+        who = "the" if len(flattered) == len(main) else f"{', '.join(flattered)}: the"
+        lines.append(f"{who} epoch is chosen on the scored fold, which flatters; 'last epoch' is not chosen")
     if any(row.indistinct for row in main):
         lines.append("≈ cannot be told apart from the best row (paired bootstrap over subjects, 95 %)")
     lines += [f"{_short(row.model)}: {problem}" for row in main for problem in row.problems]

@@ -37,6 +37,7 @@ def vidsuite_datasets():
             task=_TASK,
             builder=f"{__name__}.manifest:Recordings",
             licence="yours",
+            users_own=True,
         ),
     ]
 
@@ -108,6 +109,13 @@ def vidsuite_weights():
             url="https://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/mask_rcnn_r101_fpn_2x_coco/"
             "mask_rcnn_r101_fpn_2x_coco_bbox_mAP-0.408__segm_mAP-0.366_20200505_071027-14b391c7.pth",
             sha256="14b391c7",
+        ),
+        WeightsSpec(
+            name="yolox_nano_coco",
+            summary="YOLOX-Nano in mmdet's layout, a small second detector for the crop",
+            trained_on="COCO 2017 (person, bed and 78 more)",
+            licence="Apache-2.0",
+            content_sha256="bcc4eefcacd8f24b0b155e0aaf38dc8c9b2e41f5b6f4f1533756faca577a74ed",
         ),
     ]
 

@@ -52,6 +52,7 @@ def test_a_run_ends_with_a_table_and_whole_attempts(finished: tuple[Path, dict[s
     assert "macro F1" in printed
     assert "2 of 2 cells have scores (0 reused)" in printed
     assert "synthetic dataset" in printed
+    assert "flatters" in printed
     for attempt in attempts(out):
         record = attempt.record
         assert record.status == "ok"
@@ -192,10 +193,24 @@ def test_a_corrupt_video_fails_its_cells_with_its_name(toy_env: dict[str, str], 
 
 
 def test_an_inner_split_chooses_the_epoch_without_the_scored_fold(toy_env: dict[str, str], tmp_path: Path) -> None:
-    results = vs.load("toy").run("toy", out=tmp_path / "runs", preset="paper", cfg_options=["selection=inner"])
-    assert results.ok
-    log = (attempts(tmp_path / "runs")[0].path / "log.txt").read_text()
-    assert "best checkpoint" in log
+    from vidsuite_core.engine import cell
+
+    key = {"protocol": {"type": "grouped_kfold", "folds": 2, "version": 1}, "fold": "1", "seed": 0}
+    samples = vs.load("toy").datasets["blobs"].prepare(tmp_path / "data", subjects=8).samples()
+    groups = {}
+    for selection in ("best_on_test", "inner"):
+        parts = cell._divide(samples, {**key, "config": {"selection": selection}})
+        groups[selection] = [{s.subject for s in part} for part in (parts.train, parts.choose, parts.test)]
+    train, choose, test = groups["best_on_test"]
+    assert choose == test
+    assert not train & test
+    inner_train, inner_choose, inner_test = groups["inner"]
+    assert inner_test == test
+    assert not inner_choose & inner_test
+    assert not inner_train & inner_choose
+    assert inner_train | inner_choose == train
+    printed = run(tmp_path / "runs", "--preset", "paper", "--cfg-options", "selection=inner", env=toy_env).stdout
+    assert "flatters" not in printed
 
 
 def test_the_last_epoch_alone_can_be_scored(toy_env: dict[str, str], tmp_path: Path) -> None:
@@ -240,3 +255,42 @@ def test_wrong_use_is_said_in_a_line(toy_env: dict[str, str], tmp_path: Path) ->
         done = run(tmp_path / "runs", *more, env=toy_env, check=2)
         assert words in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_hook_that_fails_is_said_and_costs_no_result(toy_env: dict[str, str], toy_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "tracker.py").write_text(
+        "from vidsuite_core import hookimpl\nvidsuite_api = 1\n"
+        "@hookimpl\ndef vidsuite_cell_finished(cell):\n    raise OSError('the tracker is down')\n"
+    )
+    info = tmp_path / "tracker-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tracker\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[vidsuite]\ntracker = tracker\n")
+    env = {**toy_env, "PYTHONPATH": f"{tmp_path}{os.pathsep}{toy_env['PYTHONPATH']}"}
+    command = [sys.executable, "-P", "-m", "vidsuite_core.cli", "bench", "--benchmark", "toy/direction"]
+    done = subprocess.run([*command, "--out", str(tmp_path / "runs")], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the tracker is down" in done.stderr
+
+
+def test_a_full_disk_costs_the_cell_and_not_what_was_finished(toy_env: dict[str, str], tmp_path: Path) -> None:
+    """Where a small file system can be mounted: the run says what failed, and earlier attempts stay whole."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    try:
+        out = disk / "runs"
+        run(out, "--cfg-options", "default_hooks.checkpoint.save_optimizer=False", env=toy_env, check=None)
+        before = {a.path: a.record.status for a in attempts(out)}
+        (disk / "ballast").write_bytes(b"0" * max(0, os.statvfs(disk).f_bavail * os.statvfs(disk).f_bsize - 8192))
+        done = run(out, "--fresh", env=toy_env, check=1)
+        assert "Traceback" not in done.stderr
+        assert "o space left" in done.stdout
+        (disk / "ballast").unlink()
+        kept = {a.path: a.record.status for a in attempts(out) if a.path in before}
+        assert kept == before
+        assert not any(a.faulty_files() for a in attempts(out))
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

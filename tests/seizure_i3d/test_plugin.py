@@ -117,3 +117,18 @@ presets: {quick: {timeout: 300, cfg: {}}}
         crops = record.details["crops"].values()
         assert crops
         assert {crop["source"] for crop in crops} == {"given"}
+
+
+@pytest.mark.slow
+def test_random_search_runs_ranks_and_is_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    from vidsuite_plugins.seizure_i3d.search import search
+
+    monkeypatch.setenv("VIDSUITE_CACHE", str(tmp_path / "cache"))
+    words = ["--trials", "2", "--max-epochs", "2", "--out", str(tmp_path / "runs")]
+    done = CliRunner().invoke(search, words, catch_exceptions=False, standalone_mode=False)
+    assert done.return_value == 0
+    assert done.output.count("macro F1 ") == 2
+    again = CliRunner().invoke(search, words, catch_exceptions=False, standalone_mode=False)
+    assert again.output.count("(reused)") == 10

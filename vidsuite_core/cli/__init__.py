@@ -77,9 +77,23 @@ def cli(debug: bool) -> None:
     """Benchmarks of video-analysis papers: run them, compare methods, keep every prediction."""
 
 
+def repeat_options(arguments: list[str]) -> list[str]:
+    """`--cfg-options a=1 b=2`, as OpenMMLab's tools take it, with the option before each pair."""
+    out: list[str] = []
+    inside = False
+    for word in arguments:
+        if inside and not word.startswith("-") and "=" in word and out[-1] != "--cfg-options":
+            out.append("--cfg-options")
+        elif word.startswith("-"):
+            inside = word == "--cfg-options"
+        out.append(word)
+    return out
+
+
 def main() -> None:
     """The console script: one line an error, exit code 0 (fine), 1 (something failed) or 2 (wrong use)."""
     debug = "--debug" in sys.argv
+    sys.argv[1:] = repeat_options(sys.argv[1:])
     try:
         code = cli(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -27,9 +27,9 @@ from vidsuite_core.suite import load
 @click.option("--weights", multiple=True, metavar="[NAME=]FILE", help="Initial weights from a file of yours.")
 @click.option("--timeout", type=click.FloatRange(1), metavar="SECONDS", help="Longest time a cell may take.")
 @click.option("--fresh", is_flag=True, help="Run cells even where finished ones could be reused.")
-@click.option("--dry-run", is_flag=True, help="Show the cells and run none.")
+@click.option("--dry-run", is_flag=True, help="Prepare the data, show the cells and run none.")
 @click.option("--offline", is_flag=True, help="Never touch the network.")
-@click.option("--cfg-options", "cfg_options", multiple=True, metavar="K=V", help="Override config fields; repeatable.")
+@click.option("--cfg-options", "cfg_options", multiple=True, metavar="K=V", help="Override config fields.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
 def bench(plugin: str | None, offline: bool, as_json: bool, dry_run: bool, **options: Any) -> int:
     """Run a benchmark's cells and show the table.
@@ -49,10 +49,13 @@ def bench(plugin: str | None, offline: bool, as_json: bool, dry_run: bool, **opt
     if plugin is None or options["dataset"] or options["model"]:
         suite = load()
     console = Console(stderr=as_json)
-    for fault in suite.faults:
+    known = list(suite.faults)
+    for fault in known:
         click.echo(f"plugin {fault.plugin} is left out: {fault.reason}", err=True)
     with watcher_for(console) as watcher:
         results = run(suite, BenchOptions(plugin=plugin, dry_run=dry_run, **options), watcher)
+    for fault in suite.faults[len(known) :]:
+        click.echo(f"plugin {fault.plugin}: {fault.reason}", err=True)
     if dry_run:
         for cell in results.cells:
             click.echo(f"{cell.cell_id}  {cell.title}")

@@ -64,16 +64,17 @@ def prepare(name: str, root: Path | None, preset: str) -> int:
 @_ROOT
 @_PRESET
 def import_(name: str, source: Path, root: Path | None, preset: str) -> int:
-    """Take your copy of a dataset; NAME may be a plugin, whose importable dataset is then meant.
+    """Take your copy of a dataset; with a plugin's NAME, your own recordings for it, from a manifest.
 
-    For seizure_i3d the source is a manifest of recordings (CSV); every bad row is reported at once.
+    Everything is checked first, and every fault is reported at once. The plugin's README describes the source.
     """
     from rich.console import Console
 
     from vidsuite_core.cli.progress import watcher_for
 
     suite = load()
-    handle = suite.datasets[f"{name}/recordings" if f"{name}/recordings" in set(suite.datasets) else name]
+    own = [handle for handle in suite.datasets.of_plugin(name) if handle.spec.users_own]
+    handle = own[0] if own else suite.datasets[name]
     dataset = _open(suite, handle, root, preset)
     with watcher_for(Console()) as watcher:
         line = dataset.import_from(source, watcher.preparing)

@@ -87,6 +87,7 @@ def _run(order: Order, course: _Course) -> dict[str, Any]:
     with course.phase("prepare"):
         openmmlab.prepare()
         set_random_seed(key["seed"])
+        torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32; torch lets convolutions round on newer GPUs
         dataset = resolve(order.dataset)(Path(order.root), **order.options)
         if dataset.fingerprint() != key["dataset"]:
             raise VidsuiteError(f"the data below {order.root} changed since the run was planned; run again")
@@ -110,6 +111,7 @@ def _run(order: Order, course: _Course) -> dict[str, Any]:
         write_predictions(folder / PREDICTIONS, arrays)
         result = scored(task, arrays)
         result["details"]["chosen_epoch"] = chosen
+        result["details"]["path"] = _path(sets["test"], config)
         result["details"] |= _crops(sets["test"])
     if order.cost:
         with course.phase("cost"):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
+import cv2
 import numpy as np
 
 from vidsuite_core.cache import cache_key, frame_cache
@@ -17,6 +18,8 @@ from vidsuite_core.video import open_video
 if TYPE_CHECKING:
     from vidsuite_core.samples import ClipSample
 
+READER = [1, av.__version__, cv2.__version__]
+"""Version of this reader and of what decodes and resizes for it: FFmpeg's releases differ in colour conversion."""
 PERCENTILES = (0.5, 99.5)
 """Of the recording's first frame: the range that 16-bit pixels are scaled from, where none is given."""
 
@@ -47,7 +50,7 @@ class ReadClip:
             "values": list(sample.value_range) if sample.value_range else None,
             "size": self.size,
             "box": list(self._box(sample)) if self.cropper else None,
-            "reader": [1, av.__version__],  # FFmpeg's releases differ in colour conversion
+            "reader": READER,
         }
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -77,8 +80,6 @@ class ReadClip:
 
 def fit_square(frames: np.ndarray, size: int) -> np.ndarray:
     """Frames (T, H, W, C) uint8 -> (T, size, size, C): longest side to `size`, bilinear, padded with 0."""
-    import cv2
-
     count, height, width, channels = frames.shape
     scale = size / max(height, width)
     inner = max(1, round(height * scale)), max(1, round(width * scale))

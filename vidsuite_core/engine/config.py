@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 WEIGHTS, FIELD = "weights://", "config://"
+_WEIGHT_FIELDS = ("weights", "pretrained", "checkpoint", "load_from")
+_RUNNER_FIELDS = (
+    "selection", "threads", "precision", "crop", "train_cfg", "train_dataloader", "val_dataloader", "test_dataloader",
+    "optim_wrapper", "param_scheduler", "default_hooks", "custom_hooks", "data_preprocessor", "visualizer",
+    "env_cfg", "log_level", "log_processor", "default_scope", "deterministic", "load_from", "custom_imports",
+)  # fmt: skip
 SELECTIONS = ("best_on_test", "inner", "last")
 
 
@@ -48,6 +54,9 @@ def cell_config(
     own = config.pop("presets", {})
     for layer in (own.get(preset, {}), *layers):
         config.merge_from_dict(dict(layer))
+    unknown = {key.partition(".")[0] for key in options} - {*config, *_RUNNER_FIELDS}
+    if unknown:
+        raise UsageError(f"--cfg-options: {model.name} has no field {min(unknown)!r}; it has {', '.join(config)}")
     try:
         config.merge_from_dict(dict(options))
     except (KeyError, TypeError, IndexError) as error:
@@ -56,7 +65,18 @@ def cell_config(
     resolved = replace(resolved, lambda key, value: precision if (key, value) == ("precision", "auto") else value)
     if resolved.setdefault("selection", "last") not in SELECTIONS:
         raise UsageError(f"selection {resolved['selection']!r} is none of {', '.join(SELECTIONS)}")
+    replace(resolved, _refuse_path)
     return resolved
+
+
+def _refuse_path(key: str, value: Any) -> Any:
+    """Weights must be named: a path says nothing of what is in the file, so could be no part of a score id."""
+    if key in _WEIGHT_FIELDS and isinstance(value, str) and not value.startswith((WEIGHTS, FIELD)):
+        raise UsageError(
+            f"config field {key}={value!r} names a file; write {WEIGHTS}NAME and pass --weights NAME=FILE "
+            "('vidsuite weights list' shows the names)"
+        )
+    return value
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
@@ -65,12 +85,15 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
 
     from mmengine.config import DictAction
 
-    wrong = [pair for pair in pairs if "=" not in pair]
+    wrong = [pair for pair in pairs if "=" not in pair or pair.startswith("-")]
     if wrong:
         raise UsageError(f"--cfg-options takes key=value, not {wrong[0]!r}")
     parser = ArgumentParser()
     parser.add_argument("--cfg-options", nargs="+", action=DictAction)
-    parsed = parser.parse_args(["--cfg-options", *pairs]).cfg_options if pairs else {}
+    try:
+        parsed = parser.parse_args(["--cfg-options", *pairs]).cfg_options if pairs else {}
+    except (AssertionError, ValueError, SyntaxError, SystemExit) as error:
+        raise UsageError(f"--cfg-options cannot be read: {' '.join(pairs)}") from error
     return dict(parsed)
 
 
@@ -94,6 +117,15 @@ def named_weights(config: Mapping[str, Any]) -> set[str]:
 
     replace(config, note)
     return names
+
+
+def settle_crop(config: dict[str, Any], samples: Sequence[Any]) -> None:
+    """Take the detector out of a config whose samples all bring the boxes that the crop wants: nobody asks it."""
+    crop = config.get("crop")
+    if not crop or crop.get("source", "auto") == "detector":
+        return
+    if crop.get("source") == "given" or all(set(crop["labels"]) <= set(sample.boxes) for sample in samples):
+        crop["detector"] = None
 
 
 def runtime_config(

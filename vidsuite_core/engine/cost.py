@@ -14,6 +14,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -43,8 +45,7 @@ def measure(model: Any, dataset: Any, device: str, path: str) -> dict[str, Any]:
         def call() -> Any:
             return _predict(model, item)
 
-    if device != "cpu":
-        torch.cuda.reset_peak_memory_stats()
+    _reset_peak(device)
     call()
     latencies = [_timed(call, device) for _ in range(CALLS)]
     with FlopCounterMode(display=False) as counter:
@@ -78,6 +79,17 @@ def _timed(call: Callable[[], Any], device: str) -> float:
     return time.perf_counter() - start
 
 
+def _reset_peak(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):  # Linux: a warm worker's peak would be that of earlier cells
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def _peak_resident() -> int:
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from vidsuite_core.cache import cache_key, feature_cache
 from vidsuite_core.engine.registry import DATASETS, TRANSFORMS
+from vidsuite_core.errors import UsageError
 from vidsuite_core.samples import ClipSample
 
 Report = Callable[[str, int, int], None]
@@ -78,8 +79,12 @@ class FeatureDataset(TorchDataset[dict[str, Any]]):
     def __init__(self, samples: Sequence[ClipSample], pipeline: Sequence[Any], extractor: Any) -> None:
         self.samples = list(samples)
         self.pipeline = Compose(list(pipeline))
+        unkeyed = [type(t).__name__ for t in self.pipeline.transforms if not hasattr(t, "key")]
+        if unkeyed:
+            raise UsageError(f"features are cached, so {unkeyed[0]} before them needs a method key(sample)")
         self.extractor: Extractor = MODELS.build(extractor) if isinstance(extractor, Mapping) else extractor
         self._items: list[dict[str, Any]] | None = None
+        self._device = "cpu"
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -103,6 +108,7 @@ class FeatureDataset(TorchDataset[dict[str, Any]]):
 
     def prepare(self, device: str, report: Report) -> int:
         """Compute the features that the cache lacks; returns how many those were."""
+        self._device = device
         cache = feature_cache()
         keys = [self._key(sample) for sample in self.samples]
         stored = [cache.get(key) for key in keys]
@@ -122,8 +128,12 @@ class FeatureDataset(TorchDataset[dict[str, Any]]):
         return len(missing)
 
     def _key(self, sample: ClipSample) -> str:
-        reader = self.pipeline.transforms[0]
-        return cache_key(clip=reader.key(sample), extractor=dict(self.extractor.key()), kind="features")
+        return cache_key(
+            clip=[transform.key(sample) for transform in self.pipeline.transforms],
+            extractor=dict(self.extractor.key()),
+            computed={"device": self._device, "torch": torch.__version__},
+            kind="features",
+        )
 
     def _read_ahead(self, indices: Sequence[int]) -> Iterator[tuple[list[int], list[np.ndarray]]]:
         """Batches of clips; the next is decoded while the caller works on this one."""

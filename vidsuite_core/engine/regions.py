@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,11 @@ import numpy as np
 
 from vidsuite_core.cache import cache_key, feature_cache
 from vidsuite_core.crop import CropResult, CropRule, Detection, choose_crop, given, whole_frame
+from vidsuite_core.detect import Detector, find_config
 from vidsuite_core.errors import UsageError
 from vidsuite_core.video import probe
 
 if TYPE_CHECKING:
-    from vidsuite_core.detect import Detector
     from vidsuite_core.samples import ClipSample
 
 SOURCES = ("auto", "given", "detector")
@@ -67,11 +68,16 @@ class Cropper:
         return choose_crop(self._detect(sample), *size, self.rule, "detector")
 
     def _detect(self, sample: ClipSample) -> list[Detection]:
-        key = cache_key(content=sample.content, detector=self._identity, kind="detections", version=1)
+        key = cache_key(
+            content=sample.content,
+            values=list(sample.value_range) if sample.value_range else None,
+            detector=self._identity,
+            kind="detections",
+            version=2,
+        )
         return _unpack(feature_cache().get_or_compute(key, lambda: _pack(self._run(sample))))
 
     def _run(self, sample: ClipSample) -> list[Detection]:
-        from vidsuite_core.detect import Detector
         from vidsuite_core.engine.clips import first_frame
 
         assert self._options is not None
@@ -83,8 +89,9 @@ class Cropper:
     @cached_property
     def _identity(self) -> list[str]:
         assert self._options is not None
-        weights = Path(self._options["weights"])
-        return [str(self._options["config"]), hashlib.sha256(weights.read_bytes()).hexdigest(), *self.rule.labels]
+        files = find_config(self._options["config"]), Path(self._options["weights"])
+        hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+        return [*hashes, version("mmdet"), version("torch"), *self.rule.labels]
 
 
 def _pack(found: Sequence[Detection]) -> dict[str, np.ndarray]:

@@ -52,7 +52,8 @@ def build_runner(
     save = {"type": "CheckpointHook", "interval": -1, "save_last": False, "max_keep_ckpts": 1}
     save |= dict(hooks.pop("checkpoint", {}))
     if validated:
-        save |= {"save_best": metric.task.first_score, "rule": "greater"}
+        first = metric.task.info(metric.task.first_score)
+        save |= {"save_best": first.name, "rule": "less" if first.direction == "lower" else "greater"}
     hooks["checkpoint"] = save
     resumed = checkpoint(work)
     loaders = {name: _loader(config, name, sets) for name in ("train", "val", "test")}

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from vidsuite_core import environment
 from vidsuite_core.benchmark import dataset_options, preset_of
-from vidsuite_core.errors import DataNotReady, UsageError, WeightsUnavailable
+from vidsuite_core.errors import DataNotReady, UsageError
 from vidsuite_core.runner.devices import Slot, parse_devices
 from vidsuite_core.runner.executor import Event
+from vidsuite_core.runner.initial_weights import InitialWeights
 from vidsuite_core.runner.order import Order
 from vidsuite_core.runner.plan import Cell, plan_cells
 from vidsuite_core.runner.schedule import Outcome, Planned, Schedule
@@ -109,15 +110,21 @@ def bench(suite: Suite, options: BenchOptions, watcher: Watcher | None = None) -
     """
     watcher = watcher or Silent()
     slots = parse_devices(options.devices)
+    if options.devices == "auto" and len({slot.kind for slot in slots}) > 1:
+        slots = [slot for slot in slots if slot.kind == slots[0].kind]
+        watcher.say(f"of several classes of device only {slots[0].kind} is used; --devices chooses others")
     if len({slot.kind for slot in slots}) > 1:
         raise UsageError(
             f"--devices {options.devices} mixes device classes, whose speeds do not compare; run them apart"
         )
+    weights = InitialWeights(suite, options.weights, options.preset == QUICK, watcher.say, watcher.preparing)
+    builder = suite.executors[options.executor].spec.builder
     planned = [
         entry
         for benchmark in _benchmarks(suite, options)
-        for entry in _Planner(suite, benchmark, options, slots[0], watcher).plan()
+        for entry in _Planner(suite, benchmark, options, slots[0], watcher, weights).plan()
     ]
+    weights.refuse_unused()
     cells = [entry.cell for entry in planned]
     watcher.planned(cells)
     if options.dry_run:
@@ -132,8 +139,7 @@ def bench(suite: Suite, options: BenchOptions, watcher: Watcher | None = None) -
         suite.manager.notify("vidsuite_cell_started", cell=cell)
 
     schedule = Schedule(Store(options.out), planned, started, finished, watcher.say, options.fresh)
-    executor = resolve(suite.executors[options.executor].spec.builder)(slots, watcher.event)
-    executor.run(schedule)
+    resolve(builder)(slots, watcher.event).run(schedule)
     return Results(cells, {outcome.cell.cell_id: outcome for outcome in schedule.outcomes})
 
 
@@ -153,12 +159,18 @@ class _Planner:
     """Plans one benchmark: prepares its datasets and weights, and resolves its configs."""
 
     def __init__(
-        self, suite: Suite, benchmark: BenchmarkHandle, options: BenchOptions, slot: Slot, watcher: Watcher
+        self,
+        suite: Suite,
+        benchmark: BenchmarkHandle,
+        options: BenchOptions,
+        slot: Slot,
+        watcher: Watcher,
+        weights: InitialWeights,
     ) -> None:
         self.suite, self.benchmark, self.options, self.slot, self.watcher = suite, benchmark, options, slot, watcher
         self.definition = benchmark.definition()
         self.preset = preset_of(self.definition, options.preset)
-        self._weights = _WeightsFinder(suite, options, watcher)
+        self._weights = weights
 
     def plan(self) -> list[Planned]:
         """The benchmark's cells with their orders; models in turn, so that folds of one stay together."""
@@ -171,6 +183,10 @@ class _Planner:
             names = [name for name, entry in listed.items() if (entry or {}).get("default")]
         else:
             names = [self.options.dataset]
+        if not names:
+            raise UsageError(
+                f"benchmark {self.benchmark.key} has no default dataset; say --dataset ({', '.join(listed)})"
+            )
         own = self.benchmark.plugin
         handles = [self.suite.datasets[f"{own}/{name}" if name in listed else name] for name in names]
         for handle in handles:
@@ -202,6 +218,8 @@ class _Planner:
     def _plan_dataset(self, handle: DatasetHandle, models: Sequence[ModelHandle]) -> list[Planned]:
         entry = self.definition["datasets"].get(handle.spec.name) or {}
         options = dataset_options(self.definition, handle.spec.name, self.options.preset)
+        from vidsuite_core.engine.config import settle_crop
+
         root = self.options.data or handle.home(options)
         dataset = handle.prepare(root, self.watcher.preparing, **options)
         samples = dataset.samples()
@@ -210,7 +228,8 @@ class _Planner:
         planned = []
         for model in models:
             config = self._config(model, entry)
-            found = self._weights.find(model, config)
+            settle_crop(config, samples)
+            found = self._weights.find(model.key, config)
             cells = plan_cells(
                 benchmark=self.benchmark.key,
                 task=(self.benchmark.spec.task, self._task_version()),
@@ -225,13 +244,13 @@ class _Planner:
                 preset=self.options.preset,
                 device_kind=self.slot.kind,
             )
-            code, modules = self._code(handle, model)
+            code = self._code(handle, model)
             timeout = self.options.timeout or self.preset.get("timeout")
             warnings = [*found.warnings, *self._notes(handle)]
             planned += [
                 Planned(
                     cell,
-                    partial(self._order, cell, handle, dataset, found.files, modules, place == 0),
+                    partial(self._order, cell, handle, dataset, found.files, place == 0),
                     code,
                     timeout,
                     warnings,
@@ -255,11 +274,11 @@ class _Planner:
     def _task_version(self) -> int:
         return int(resolve(self.suite.tasks[self.benchmark.spec.task].spec.builder).version)
 
-    def _code(self, dataset: DatasetHandle, model: ModelHandle) -> tuple[dict[str, Any], dict[str, str]]:
+    def _code(self, dataset: DatasetHandle, model: ModelHandle) -> dict[str, Any]:
         names = {self.benchmark.plugin, dataset.plugin, model.plugin}
         plugins = [plugin for plugin in self.suite.manager.plugins if plugin.name in names]
         code = {plugin.name: environment.code(plugin.module, plugin.distribution) for plugin in plugins}
-        return {"core": environment.code("vidsuite_core"), **code}, {p.name: p.module for p in plugins}
+        return {"core": environment.code("vidsuite_core"), **code}
 
     def _order(
         self,
@@ -267,7 +286,6 @@ class _Planner:
         handle: DatasetHandle,
         dataset: Dataset,
         weights: Mapping[str, str | None],
-        modules: Mapping[str, str],
         cost: bool,
         folder: Path,
     ) -> Order:
@@ -278,77 +296,7 @@ class _Planner:
             root=str(dataset.root),
             options=dataset.options,
             weights=weights,
-            plugins=modules,
             device="cuda" if self.slot.on_gpu else "cpu",
             folder=str(folder),
             cost=cost,
         )
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A model's initial weights: files and hashes by name ("random" where none), and what to warn of."""
-
-    files: dict[str, str | None] = field(default_factory=dict)
-    hashes: dict[str, str] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-
-class _WeightsFinder:
-    """Finds initial weights: given by the user, kept, or fetched once."""
-
-    def __init__(self, suite: Suite, options: BenchOptions, watcher: Watcher) -> None:
-        self.suite, self.options, self.watcher = suite, options, watcher
-        self.given = dict(_given(text) for text in options.weights)
-
-    def find(self, model: ModelHandle, config: Mapping[str, Any]) -> _Found:
-        """The weights that a config names."""
-        from vidsuite_core.engine.config import named_weights
-
-        found = _Found()
-        names = named_weights(config)
-        if "" in self.given and len(names) != 1:
-            raise UsageError(
-                f"--weights FILE fits no single name of {model.key}; say --weights NAME=FILE ({sorted(names)})"
-            )
-        for name in sorted(names):
-            path, sha256 = self._one(name)
-            found.files[name] = str(path) if path else None
-            found.hashes[name] = sha256
-            if path is None:
-                found.warnings.append(f"random weights were used in place of {name}")
-        return found
-
-    def _one(self, name: str) -> tuple[Path | None, str]:
-        from vidsuite_core import weights
-
-        given = self.given.get(name) or self.given.get("")
-        if given is not None:
-            return given, weights.content_sha256(weights.load(given))
-        spec = self.suite.weights[name].spec
-        try:
-            path = weights.locate(spec) or self._fetch(spec)
-        except WeightsUnavailable as error:
-            if self.options.preset != QUICK:
-                raise
-            self.watcher.say(f"{error} — going on with random weights, which every number shown will say")
-            return None, "random"
-        return path, weights.recorded_content(path)
-
-    def _fetch(self, spec: Any) -> Path:
-        from vidsuite_core import weights
-
-        def progress(done: int, total: int | None) -> None:
-            self.watcher.preparing(f"fetching weights {spec.name}", done, total or 0)
-
-        path = weights.fetch(spec, progress)
-        self.watcher.say(f"fetched weights {spec.name} ({spec.trained_on}; {spec.licence}) to {path}")
-        return path
-
-
-def _given(text: str) -> tuple[str, Path]:
-    name, separator, file = text.rpartition("=")
-    path = Path(file)
-    if not path.is_file():
-        raise UsageError(f"--weights {text}: there is no file {path}")
-    return (name if separator else ""), path

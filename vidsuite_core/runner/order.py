@@ -16,7 +16,6 @@ class Order:
         task, dataset: builders, as specs name them.
         root, options: where the dataset lies and how it is opened.
         weights: file of each of the model's initial weights, or None for random ones.
-        plugins: modules whose code is recorded, by plugin name.
         device: "cpu" or "cuda".
         folder: the attempt's temporary folder.
         cost: whether this cell measures what a prediction costs.
@@ -28,7 +27,6 @@ class Order:
     root: str
     options: Mapping[str, Any]
     weights: Mapping[str, str | None]
-    plugins: Mapping[str, str]
     device: str
     folder: str
     cost: bool

@@ -1,6 +1,6 @@
 # Section 3.3.1: Mask R-CNN on the first frame, bed and person merged, 20 % more on each side.
 # Boxes that a recording brings along are used in place of detected ones (source="detector" to detect always).
-# A second detector: crop.detector.config=yolox/yolox_nano_8xb8-300e_coco crop.detector.weights=FILE
+# A second detector: crop.detector.config=yolox/yolox_nano_8xb8-300e_coco crop.detector.weights=weights://yolox_nano_coco
 crop = dict(
     source='auto',
     labels=('bed', 'person'),

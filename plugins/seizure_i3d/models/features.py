@@ -66,7 +66,6 @@ class I3dFeatures(_Extractor):
         network = plain if precision == "exact" else fast_extractor(plain, precision)
         super().__init__(network, "fp32-exact" if precision == "exact" else network.path)
         self.weights = content_sha256(plain.state_dict())
-        self.parameter_count = sum(p.numel() for name, p in plain.named_parameters() if not name.startswith("logits."))
         self.steps = steps
 
     def key(self) -> Mapping[str, Any]:

@@ -1,0 +1,97 @@
+"""Initial weights of a run: a mistaken name is refused, a path in a config too, and what is random is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import vidsuite_core as vs
+from vidsuite_core.engine.config import cell_config, parse_options, settle_crop
+from vidsuite_core.errors import UsageError, WeightsUnavailable
+from vidsuite_core.runner.initial_weights import InitialWeights
+from vidsuite_core.samples import ClipSample
+from vidsuite_core.weights import content_sha256
+
+I3D = "i3d_rgb_kinetics400"
+
+
+@pytest.fixture
+def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> vs.Suite:
+    monkeypatch.setenv("VIDSUITE_CACHE", str(tmp_path / "cache"))
+    return vs.load("seizure_i3d")
+
+
+def config(suite: vs.Suite, *options: str) -> dict[str, object]:
+    path = suite.models["i3d_pool_logreg"].spec.config
+    assert path is not None
+    return cell_config(path, "quick", [], parse_options(options), "fp32")
+
+
+def finder(suite: vs.Suite, *given: str, may_be_random: bool = True) -> InitialWeights:
+    return InitialWeights(suite, given, may_be_random, lambda line: None, lambda what, done, total: None)
+
+
+def test_a_file_is_known_by_its_tensors(suite: vs.Suite, tmp_path: Path) -> None:
+    state = {"a": torch.arange(3.0)}
+    torch.save(state, tmp_path / "one.pt")
+    for name in (I3D, f"seizure_i3d/{I3D}"):
+        weights = finder(suite, f"{name}={tmp_path / 'one.pt'}")
+        found = weights.find("model", config(suite))
+        weights.refuse_unused()
+        assert found.files[I3D] == str(tmp_path / "one.pt")
+        assert found.hashes[I3D] == content_sha256(state)
+
+
+def test_a_mistaken_name_is_refused(suite: vs.Suite, tmp_path: Path) -> None:
+    torch.save({}, tmp_path / "one.pt")
+    with pytest.raises(UsageError, match="did you mean"):
+        finder(suite, f"i3d_rgb_kinetic400={tmp_path / 'one.pt'}")
+    weights = finder(suite, f"yolox_nano_coco={tmp_path / 'one.pt'}")
+    weights.find("model", config(suite))
+    with pytest.raises(UsageError, match="no model of this run starts from these"):
+        weights.refuse_unused()
+
+
+def test_quick_goes_on_and_says_what_is_missing_and_paper_stops(suite: vs.Suite) -> None:
+    found = finder(suite).find("model", config(suite))
+    assert found.hashes == {I3D: "random", "mask_rcnn_r101_fpn_coco": "random"}
+    assert f"random weights were used in place of {I3D}" in found.warnings
+    assert "without mask_rcnn_r101_fpn_coco no regions were looked for: whole frames were used" in found.warnings
+    with pytest.raises(WeightsUnavailable, match="vidsuite weights get"):
+        finder(suite, may_be_random=False).find("model", config(suite))
+
+
+def test_a_path_in_a_config_is_refused(suite: vs.Suite) -> None:
+    with pytest.raises(UsageError, match="names a file"):
+        config(suite, "crop.detector.weights=/somewhere.pth")
+
+
+def test_cfg_options_that_cannot_be_read_or_fit_nothing_are_refused(suite: vs.Suite) -> None:
+    for option, words in [
+        ("model.C=[1,2", "cannot be read"),
+        ("selecton=inner", "has no field 'selecton'"),
+        ("selection=best", "is none of"),
+    ]:
+        with pytest.raises(UsageError, match=words):
+            config(suite, option)
+
+
+def test_the_detector_is_not_asked_for_where_all_samples_bring_boxes(suite: vs.Suite) -> None:
+    boxes = {"bed": (0.0, 0.0, 9.0, 9.0), "person": (0.0, 0.0, 5.0, 5.0)}
+    sample = ClipSample(
+        id="a", subject="s", recording="r", label=0, video=Path("v"), start=0, stop=9, fps=30, content="c", boxes=boxes
+    )
+    bare = ClipSample(
+        id="b", subject="s", recording="r", label=0, video=Path("v"), start=0, stop=9, fps=30, content="c"
+    )
+    for samples, options, detects in [
+        ([sample], (), False),
+        ([sample, bare], (), True),
+        ([sample], ("crop.source=detector",), True),
+        ([bare], ("crop.source=given",), False),
+    ]:
+        resolved = config(suite, *options)
+        settle_crop(resolved, samples)
+        assert bool(resolved["crop"]["detector"]) is detects  # type: ignore[index]

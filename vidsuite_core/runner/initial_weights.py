@@ -1,0 +1,120 @@
+"""Initial weights of a run: given by the user, kept, or fetched once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidsuite_core.errors import UsageError, WeightsUnavailable
+
+if TYPE_CHECKING:
+    from vidsuite_core.datasets import Progress
+    from vidsuite_core.specs import WeightsSpec
+    from vidsuite_core.suite import Suite
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model's initial weights: files and content hashes by name ("random" where none), and what to warn of."""
+
+    files: dict[str, str | None] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+class InitialWeights:
+    """Finds the files behind the names in configs.
+
+    Args:
+        given: `[NAME=]FILE` texts of the user's, which come before what is kept.
+        may_be_random: whether a run goes on without weights that cannot be had (the quick preset).
+        say: called with a line for the user.
+
+    Raises:
+        UsageError: a text names no file, or no weights that are known.
+    """
+
+    def __init__(
+        self,
+        suite: Suite,
+        given: Sequence[str],
+        may_be_random: bool,
+        say: Callable[[str], None],
+        progress: Progress,
+    ) -> None:
+        self.suite, self.may_be_random, self.say, self.progress = suite, may_be_random, say, progress
+        self._given = dict(self._parse(text) for text in given)
+        self._used: set[str] = set()
+        self._found: dict[str, tuple[Path | None, str]] = {}
+
+    def find(self, model: str, config: Mapping[str, Any]) -> Found:
+        """The weights that a model's config names."""
+        from vidsuite_core.engine.config import named_weights
+
+        found, names = Found(), named_weights(config)
+        if "" in self._given and len(names) != 1:
+            named = ", ".join(sorted(names)) or "none"
+            raise UsageError(
+                f"--weights FILE fits no single name of {model}, which has {named}; say --weights NAME=FILE"
+            )
+        for name in sorted(names):
+            if name not in self._found:
+                self._found[name] = self._find(name)
+            path, sha256 = self._found[name]
+            found.files[name] = str(path) if path else None
+            found.hashes[name] = sha256
+            if path is None:
+                found.warnings.append(self._warning(name, config))
+        return found
+
+    def refuse_unused(self) -> None:
+        """Raise UsageError if the user gave weights that no config asked for: a name was mistaken."""
+        unused = set(self._given) - self._used
+        if unused:
+            asked = ", ".join(sorted(self._found)) or "none"
+            raise UsageError(
+                f"--weights {min(unused)}: no model of this run starts from these; they start from {asked}"
+            )
+
+    def _warning(self, name: str, config: Mapping[str, Any]) -> str:
+        from vidsuite_core.engine.config import named_weights
+
+        if name in named_weights({**config, "crop": None}):
+            return f"random weights were used in place of {name}"
+        return f"without {name} no regions were looked for: whole frames were used"
+
+    def _find(self, name: str) -> tuple[Path | None, str]:
+        from vidsuite_core import weights
+
+        for key in (name, ""):
+            if key in self._given:
+                self._used.add(key)
+                return self._given[key], weights.content_sha256(weights.load(self._given[key]))
+        spec = self.suite.weights[name].spec
+        try:
+            path = weights.locate(spec) or self._fetch(spec)
+        except WeightsUnavailable as error:
+            if not self.may_be_random:
+                raise
+            self.say(f"{error} - going on without, which every number shown will say")
+            return None, "random"
+        return path, weights.recorded_content(path)
+
+    def _fetch(self, spec: WeightsSpec) -> Path:
+        from vidsuite_core import weights
+
+        def progress(done: int, total: int | None) -> None:
+            self.progress(f"fetching weights {spec.name}", done, total or 0)
+
+        path = weights.fetch(spec, progress)
+        self.say(f"fetched weights {spec.name} ({spec.trained_on}; {spec.licence}) to {path}")
+        return path
+
+    def _parse(self, text: str) -> tuple[str, Path]:
+        name, separator, file = text.rpartition("=")
+        path = Path(file)
+        if not path.is_file():
+            raise UsageError(f"--weights {text}: there is no file {path}")
+        return (self.suite.weights[name].spec.name if separator else ""), path
