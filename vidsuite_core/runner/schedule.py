@@ -112,6 +112,14 @@ class Schedule:
             if self.store.claimed(cell.plugin, cell.cell_id):
                 return None, True
             workspace = self.store.begin(cell.plugin, cell.cell_id)
+            # Another process may have kept an attempt, or begun one, since we looked.
+            if not self._fresh and (reusable := self._reusable(planned)):
+                workspace.discard()
+                self._keep(Outcome(cell, reusable, reused=True))
+                return None, False
+            if self.store.claimed(cell.plugin, cell.cell_id, before=workspace):
+                workspace.discard()
+                return None, True
         except OSError as error:
             self._keep(Outcome(cell, None, problem=f"cannot write below {self.store.root}: {error.strerror}"))
             return None, False

@@ -155,10 +155,11 @@ class Store:
             claim(path)
         return Workspace(path, attempt)
 
-    def claimed(self, plugin: str, cell_id: str) -> bool:
-        """Whether another living process is at this cell."""
+    def claimed(self, plugin: str, cell_id: str, before: Workspace | None = None) -> bool:
+        """Whether another living process is at this cell; `before` counts those alone that began before that one."""
         folder = self.cell_folder(plugin, cell_id)
-        return any(is_alive(path) for path in temporaries(folder))
+        others = (path for path in temporaries(folder) if before is None or path.name < before.path.name)
+        return any(is_alive(path) for path in others)
 
 
 def _folders(path: Path) -> list[Path]:
