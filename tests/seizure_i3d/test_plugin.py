@@ -114,6 +114,7 @@ presets: {quick: {timeout: 300, cfg: {}}}
         assert outcome.attempt is not None
         record = outcome.attempt.record
         assert any("random weights were used in place of i3d_rgb_kinetics400" in line for line in record.warnings)
+        assert record.details["path"] in ("fp32", "fp32-folded", "bf16-folded")
         crops = record.details["crops"].values()
         assert crops
         assert {crop["source"] for crop in crops} == {"given"}
