@@ -44,3 +44,51 @@ class ClipSample:
 
     def __len__(self) -> int:
         return self.stop - self.start
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameSequence:
+    """Consecutive frames at a steady rate, labelled or not (task `video_segmentation`).
+
+    Attributes:
+        name: unique within the dataset.
+        frames: a video file, or the frames in order as image files.
+        length: number of frames.
+        fps: frames per second.
+        content: sha256 of the frames' content; what caches are keyed by.
+    """
+
+    name: str
+    frames: Path | tuple[Path, ...]
+    length: int
+    fps: float
+    content: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameSample:
+    """A labelled frame in its sequence (task `video_segmentation`).
+
+    Attributes:
+        id: unique within the dataset; stored with the prediction.
+        subject: the group that no split may divide (the drive, the place).
+        sequence: the frames among which it stands; those before it may serve as context, labelled or not.
+        index: which of the sequence's frames it is, from 0.
+        labels: 8 or 16 bit PNG (H, W) of the frame's size.
+        label_of: class of each value in `labels`, for files that hold other numbers than classes;
+            a value that is missing, and 255, is void.
+        split: "train", "val" or "test" where the dataset brings a split of its own.
+    """
+
+    id: str
+    subject: str
+    sequence: FrameSequence
+    index: int
+    labels: Path
+    label_of: Mapping[int, int] | None = None
+    split: str = ""
+
+    @property
+    def recording(self) -> str:
+        """The sequence's name."""
+        return self.sequence.name
