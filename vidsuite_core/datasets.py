@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from vidsuite_core.errors import DataNotReady, VidsuiteError
 from vidsuite_core.ids import digest
+from vidsuite_core.overlay import RGB, hues
 
 __all__ = ["Dataset", "Progress", "digest", "silent"]
 
@@ -65,6 +66,10 @@ class Dataset(ABC):
     def verify(self, progress: Progress = silent) -> list[str]:
         """Check the files against what was recorded at preparation; one line a fault, none is well."""
         return [] if self.is_ready() else [self.how_to_get()]
+
+    def palette(self) -> tuple[RGB, ...]:
+        """The colour (r, g, b) of each class in overlays."""
+        return hues(len(self.class_names()))
 
     def class_names(self) -> tuple[str, ...]:
         """The classes in label order; fixed by the type unless a subclass reads them from its data."""

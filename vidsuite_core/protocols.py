@@ -21,6 +21,8 @@ class Fold:
     name: str
     train: tuple[str, ...]
     test: tuple[str, ...]
+    val: tuple[str, ...] = ()
+    """Samples that choose the epoch under selection "inner", where the dataset brings them."""
 
 
 def make_folds(protocol: Mapping[str, Any], samples: Sequence[Any]) -> list[Fold]:
@@ -30,7 +32,7 @@ def make_folds(protocol: Mapping[str, Any], samples: Sequence[Any]) -> list[Fold
         grouped_kfold: `folds` parts of the subjects, each class's subjects dealt evenly (`seed`).
         leave_one_group_out: one fold a subject.
         repeated_halves: `repeats` divisions of the subjects into halves (`seed`).
-        fixed: the samples' own `split` ("train" or "test"), one fold.
+        fixed: the samples' own `split` ("train", "val" or "test"), one fold.
 
     Raises:
         UsageError: the protocol is unknown, or there are too few subjects for it.
@@ -64,6 +66,7 @@ def assert_disjoint(fold: Fold, samples: Sequence[Any]) -> None:
     """Raise `VidsuiteError` if a side is empty or a subject is on both sides of `fold`."""
     subjects = {sample.id: sample.subject for sample in samples}
     shared = {subjects[i] for i in fold.train} & {subjects[i] for i in fold.test}
+    shared |= {subjects[i] for i in fold.val} & {subjects[i] for i in (*fold.train, *fold.test)}
     if shared:
         raise VidsuiteError(f"fold {fold.name}: subject {min(shared)!r} is on both sides of the split")
     if not fold.train or not fold.test:
@@ -111,20 +114,25 @@ def repeated_halves(samples: Sequence[Any], repeats: int = 10, seed: int = 0) ->
 
 
 def fixed_split(samples: Sequence[Any]) -> list[Fold]:
-    """The dataset's own split: each sample's `split` is "train", "test" or something that is left out."""
+    """The dataset's own split: each sample's `split` is "train", "val", "test" or something that is left out."""
     if not all(hasattr(sample, "split") for sample in samples):
         raise UsageError("protocol fixed needs samples that bring their own split; use a protocol that makes one")
-    train = tuple(sample.id for sample in samples if sample.split == "train")
-    test = tuple(sample.id for sample in samples if sample.split == "test")
-    return [Fold("fixed", train, test)]
+    train, test, val = (
+        tuple(sample.id for sample in samples if sample.split == split) for split in ("train", "test", "val")
+    )
+    return [Fold("fixed", train, test, val)]
 
 
 def inner_split(fold: Fold, samples: Sequence[Any], seed: int = 0) -> tuple[Fold, tuple[str, ...]]:
     """A fold whose training side has given subjects for choosing the epoch: a fifth, or 1 of each 2 to 4 of a class.
 
+    A fold that has samples for this of its own (`val`) is left as it is.
+
     Returns:
         the fold with the smaller training side, and the ids held back from it.
     """
+    if fold.val:
+        return fold, fold.val
     training = set(fold.train)
     inside = [sample for sample in samples if sample.id in training]
     parts = min(5, *(len(members) for members in _strata(inside).values()))

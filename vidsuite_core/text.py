@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
+
+def natural(text: str) -> list[str | int]:
+    """A key that sorts names as people do: "frame 9" before "frame 10"."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", text)]
+
 
 def printable(text: str) -> str:
     """`text` on one line, without control characters, escape sequences' ESC, direction marks or lone surrogates.

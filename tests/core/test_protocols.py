@@ -197,6 +197,20 @@ def test_a_fixed_split_is_the_samples_own() -> None:
     assert make_folds({"type": "fixed"}, samples) == [Fold("fixed", ("a",), ("b",))]
 
 
+def test_a_fixed_split_s_val_side_chooses_the_epoch() -> None:
+    samples = [Sample("a", "s1"), Sample("b", "s2", split="test"), Sample("c", "s3", split="val")]
+    (fold,) = make_folds({"type": "fixed"}, samples)
+    assert fold == Fold("fixed", ("a",), ("b",), ("c",))
+    assert inner_split(fold, samples) == (fold, ("c",))
+
+
+@pytest.mark.parametrize("other", ["train", "test"])
+def test_the_val_side_shares_no_subject_with_the_others(other: str) -> None:
+    samples = [Sample("a", "s1"), Sample("b", "s2", split="test"), Sample("d", "s3", split=other)]
+    with pytest.raises(VidsuiteError, match=r"subject 's3' is on both sides"):
+        make_folds({"type": "fixed"}, [*samples, Sample("c", "s3", split="val")])
+
+
 def test_a_fixed_split_that_divides_a_subject_is_refused() -> None:
     samples = [Sample("a", "s1"), Sample("b", "s1", split="test"), Sample("c", "s2")]
     with pytest.raises(VidsuiteError, match=r"subject 's1' is on both sides"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,6 +75,27 @@ def test_no_subject_is_on_both_sides_of_a_stored_split(finished: tuple[Path, dic
     tested = [set(attempt.predictions()["subject"]) for attempt in attempts(finished[0])]
     assert not tested[0] & tested[1]
     assert len(tested[0] | tested[1]) == 4
+
+
+def test_trained_weights_are_kept_on_request_and_a_run_without_them_is_run_again(
+    finished: tuple[Path, dict[str, str], str], tmp_path: Path
+) -> None:
+    out, env, _ = finished
+    shutil.copytree(out, tmp_path / "runs")
+    done = run(tmp_path / "runs", "--keep", "weights", env=env)
+    assert "--keep asks for weights.pth, which was not kept" in " ".join(done.stdout.split())
+    kept = [attempt for attempt in attempts(tmp_path / "runs") if "weights.pth" in attempt.record.files]
+    assert len(kept) == 2
+    assert not kept[0].faulty_files()
+    state = torch.load(kept[0].path / "weights.pth", weights_only=True)
+    assert all(torch.is_tensor(value) for value in state.values())
+    assert "(2 reused)" in run(tmp_path / "runs", "--keep", "weights", env=env).stdout
+
+
+def test_outputs_are_kept_only_where_the_task_has_any(finished: tuple[Path, dict[str, str], str]) -> None:
+    out, env, _ = finished
+    done = run(out, "--keep", "outputs", env=env, check=2)
+    assert "task clip_classification has no outputs beside its predictions" in done.stderr
 
 
 def test_a_second_run_reuses_and_fresh_does_not(finished: tuple[Path, dict[str, str], str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from vidsuite_core.runner.store import KEPT
 from vidsuite_core.suite import load
 
 
@@ -25,6 +26,9 @@ from vidsuite_core.suite import load
 @click.option("--out", default="runs", show_default=True, type=click.Path(path_type=Path), help="Run folder.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the dataset; by default below the cache.")
 @click.option("--weights", multiple=True, metavar="[NAME=]FILE", help="Initial weights from a file of yours.")
+@click.option(
+    "--keep", multiple=True, type=click.Choice(tuple(KEPT)), help="Keep more: outputs in full, trained weights."
+)
 @click.option("--timeout", type=click.FloatRange(1), metavar="SECONDS", help="Longest time a cell may take.")
 @click.option("--fresh", is_flag=True, help="Run cells even where finished ones could be reused.")
 @click.option("--dry-run", is_flag=True, help="Prepare the data, show the cells and run none.")

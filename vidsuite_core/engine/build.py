@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from vidsuite_core.specs import ModelSpec
 
 
-def build_network(spec: ModelSpec, weights: Path | str | None = None, **options: Any) -> torch.nn.Module:
+def build_network(
+    spec: ModelSpec, weights: Path | str | None = None, precision: str = "fp32", **options: Any
+) -> torch.nn.Module:
     """The config's `model` with `options` over it: random weights unless a file is given, loaded strictly.
+
+    `precision` is what "auto" stands for in the config.
 
     Raises:
         VidsuiteError: the model has no config, or the file does not fit it exactly.
@@ -29,7 +33,7 @@ def build_network(spec: ModelSpec, weights: Path | str | None = None, **options:
         raise VidsuiteError(f"model {spec.name} has neither a config nor a network to build")
     openmmlab.prepare()
     classes = options.pop("num_classes", 2)
-    config = cell_config(spec.config, "", [], {f"model.{key}": value for key, value in options.items()}, "fp32")
+    config = cell_config(spec.config, "", [], {f"model.{key}": value for key, value in options.items()}, precision)
     import_modules(config)
     built = runtime_config(config, dict.fromkeys(named_weights(config)), classes, [1.0] * classes)
     network: torch.nn.Module = MODELS.build(built.model)

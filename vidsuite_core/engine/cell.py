@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 import traceback
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner, set_random_seed
 
 from vidsuite_core import environment, openmmlab
-from vidsuite_core.engine import clips, cost  # noqa: F401 (clips registers the readers that configs name)
+from vidsuite_core.engine import clips, cost, frames  # noqa: F401 (clips and frames register what configs name)
 from vidsuite_core.engine.build import import_modules
 from vidsuite_core.engine.config import runtime_config
 from vidsuite_core.engine.metric import TaskScores
@@ -25,7 +26,7 @@ from vidsuite_core.engine.runner import build_runner, checkpoint, fit_once, forg
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.protocols import inner_split, make_folds
 from vidsuite_core.runner.order import Order
-from vidsuite_core.runner.store import CONFIG, PREDICTIONS, WORK, write_predictions
+from vidsuite_core.runner.store import CONFIG, KEPT, PREDICTIONS, WORK, write_predictions
 from vidsuite_core.specs import resolve
 from vidsuite_core.tasks.base import Task
 
@@ -48,6 +49,32 @@ class _Course:
             yield
         finally:
             self.phases[name] = self.phases.get(name, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class _Keeper:
+    """Keeps what was asked for of the prediction that counts."""
+
+    folder: Path
+    names: Sequence[str]
+
+    @contextmanager
+    def keeping(self, runner: Runner, metric: TaskScores) -> Iterator[None]:
+        outputs = self.folder / WORK / "outputs"
+        metric.keep = outputs if "outputs" in self.names else None
+        yield
+        if "outputs" in self.names:
+            _zip(outputs, self.folder / KEPT["outputs"])
+        if "weights" in self.names:
+            torch.save(runner.model.state_dict(), self.folder / KEPT["weights"])
+
+
+def _zip(folder: Path, target: Path) -> None:
+    """The files of a folder, which are compressed themselves, as one."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
+            if path.is_file():
+                archive.write(path, path.relative_to(folder))
 
 
 @dataclass(frozen=True)
@@ -106,7 +133,7 @@ def _run(order: Order, course: _Course) -> dict[str, Any]:
     if resumed:
         course.warnings.append("resumed from a checkpoint of an interrupted attempt: not the exact course of one run")
     with _threads(config.get("threads")):
-        arrays, chosen = _train_and_predict(runner, config, sets, metric, course)
+        arrays, chosen = _train_and_predict(runner, config, sets, metric, course, _Keeper(folder, order.keep))
     with course.phase("score"):
         write_predictions(folder / PREDICTIONS, arrays)
         result = scored(task, arrays)
@@ -149,7 +176,7 @@ def _datasets(config: Config, parts: _Parts, device: str, report: Report) -> dic
 
 
 def _train_and_predict(
-    runner: Runner, config: Config, sets: Mapping[str, Any], metric: TaskScores, course: _Course
+    runner: Runner, config: Config, sets: Mapping[str, Any], metric: TaskScores, course: _Course, keeper: _Keeper
 ) -> tuple[dict[str, Any], int | None]:
     """Arrays of the chosen epoch, with those of the last one as the variant `last`, and the chosen epoch's number."""
     with course.phase("train"):
@@ -158,12 +185,14 @@ def _train_and_predict(
         else:
             fit_once(runner.model, sets["train"])
     with course.phase("predict"):
-        last = predict(runner, metric)
         best = checkpoint(Path(runner.work_dir), "best_*.pth")
         if best is None:
-            return last, None
+            with keeper.keeping(runner, metric):
+                return predict(runner, metric), None
+        last = predict(runner, metric)
         loaded = runner.load_checkpoint(str(best), map_location="cpu", strict=True)
-        arrays = predict(runner, metric)
+        with keeper.keeping(runner, metric):
+            arrays = predict(runner, metric)
     return arrays | variant(last, metric, "last"), int(loaded["meta"]["epoch"])
 
 

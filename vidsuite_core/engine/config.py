@@ -10,6 +10,7 @@ and the marks
     num_classes="dataset"    the dataset's number of classes
     class_weights="balanced" inverse class frequencies of the training samples
     precision="auto"         "bf16" where the device computes in it, otherwise "fp32"
+    type="SyncBN"            "BN", which it is in one process
 """
 
 from __future__ import annotations
@@ -144,6 +145,8 @@ def runtime_config(
             return weights[value.removeprefix(WEIGHTS)]
         if (key, value) == ("num_classes", "dataset"):
             return classes
+        if (key, value) == ("type", "SyncBN"):
+            return "BN"
         if (key, value) == ("class_weights", "balanced"):
             return list(class_weights)
         return value

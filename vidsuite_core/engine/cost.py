@@ -3,8 +3,10 @@
 The path measured starts at one decoded sample in memory and ends at its prediction on the host: pixel scaling,
 feature extraction, network, and the transfers between. Decoding is left out: it depends on the disk.
 One call warms up, then `CALLS` calls are timed one by one at batch 1; throughput is that of samples one
-after another. FLOPs are 2 x multiply-adds as counted by torch's flop counter, so operators that it does not know
-(element-wise work, recurrences written step by step are counted by their matrix products) add nothing.
+after another. A dataset with a method `cost_items` gives consecutive frames of a stream, of which all but the last
+warm up, so that a network with a memory has it filled. FLOPs are 2 x multiply-adds as counted by torch's flop counter,
+so operators that it does not know (element-wise work, recurrences written step by step are counted by their matrix
+products) add nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +27,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from vidsuite_core.engine.data import FeatureDataset
 
 CALLS = 5
+WARM_UP = 8
+"""Frames of a stream before the timed ones: more than the memory of any network here."""
 
 
 def measure(model: Any, dataset: Any, device: str, path: str) -> dict[str, Any]:
     """The fields of `vidsuite_core.results.Efficiency` for the dataset's longest sample."""
     lengths = [getattr(sample, "__len__", lambda: 1)() for sample in dataset.samples]
     index = lengths.index(max(lengths))
+    described, warm_up = f"{lengths[index]} frames", 1
     networks = [model]
     call: Callable[[], Any]
     if isinstance(dataset, FeatureDataset):
@@ -40,13 +46,18 @@ def measure(model: Any, dataset: Any, device: str, path: str) -> dict[str, Any]:
         def call() -> Any:
             return _predict(model, dataset.pack(index, dataset.extractor.extract([clip])[0]))
     else:
-        item = dataset[index]
+        items = [dataset[index]]
+        if hasattr(dataset, "cost_items"):
+            items, described = dataset.cost_items(WARM_UP + CALLS + 1)
+            warm_up = max(1, len(items) - CALLS - 1)
+        feed = cycle(items)
 
         def call() -> Any:
-            return _predict(model, item)
+            return _predict(model, next(feed))
 
     _reset_peak(device)
-    call()
+    for _ in range(warm_up):
+        call()
     latencies = [_timed(call, device) for _ in range(CALLS)]
     with FlopCounterMode(display=False) as counter:
         call()
@@ -58,7 +69,7 @@ def measure(model: Any, dataset: Any, device: str, path: str) -> dict[str, Any]:
         "latencies": latencies,
         "throughput": len(latencies) / sum(latencies),
         "peak_memory": torch.cuda.max_memory_allocated() if device != "cpu" else _peak_resident(),
-        "sample": f"{lengths[index]} frames",
+        "sample": described,
         "path": path,
     }
 
@@ -66,7 +77,8 @@ def measure(model: Any, dataset: Any, device: str, path: str) -> dict[str, Any]:
 def _predict(model: Any, item: Mapping[str, Any]) -> Any:
     with torch.no_grad():
         model.eval()
-        return model.test_step({"inputs": [item["inputs"]], "data_samples": [item["data_samples"]]})
+        outputs = model.test_step({"inputs": [item["inputs"]], "data_samples": [item["data_samples"]]})
+        return [output.to("cpu") for output in outputs]
 
 
 def _timed(call: Callable[[], Any], device: str) -> float:

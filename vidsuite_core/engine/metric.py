@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
 
 if TYPE_CHECKING:
-    from vidsuite_core.tasks.base import Task
+    from pathlib import Path
+
+    from vidsuite_core.tasks.base import Reducer, Task
 
 
 class TaskScores(BaseMetric):
     """Gathers predictions, in the samples' order, and scores them by the task's own functions.
 
     After an evaluation `arrays` holds all that is stored of it (see `vidsuite_core.tasks.base.Task`), of which the
-    model decided those named in `predicted`.
+    model decided those named in `predicted`. Where samples come one at a time, each output has its `latency`: seconds
+    from the batch in memory to the prediction on the host, told by a `LatencyHook`.
     """
 
     def __init__(self, task: Task, samples: Sequence[Any]) -> None:
@@ -25,13 +30,27 @@ class TaskScores(BaseMetric):
         self.samples = {sample.id: sample for sample in samples}
         self.arrays: dict[str, np.ndarray] = {}
         self.predicted: tuple[str, ...] = ()
+        self.keep: Path | None = None
+        self._started = float("nan")
+        self._reducer: Reducer | None = None
+
+    def start(self) -> None:
+        """Note the time at which a batch begins."""
+        self._started = time.perf_counter()
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep the outputs of a batch; see mmengine's BaseMetric."""
-        self.results.extend(_to_numpy(sample) for sample in data_samples)
+        outputs = [_to_numpy(sample) for sample in data_samples]
+        latency = time.perf_counter() - self._started if len(outputs) == 1 else float("nan")
+        self._reducer = self._reducer or self.task.reducer(list(self.samples.values()), self.keep)
+        for output in outputs:
+            reduced = self._reducer.add({"latency": latency, **output})
+            if reduced is not None:
+                self.results.append(reduced)
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
         """The task's scores; raises RuntimeError if a sample was not predicted, or twice."""
+        self._reducer = None
         outputs = {output["sample_id"]: output for output in results}
         if outputs.keys() != self.samples.keys() or len(results) != len(self.samples):
             raise RuntimeError(f"{len(self.samples)} samples were to be predicted once each, got {len(results)}")
@@ -48,7 +67,24 @@ class TaskScores(BaseMetric):
         return self.task.score(self.arrays)
 
 
+class LatencyHook(Hook):
+    """Tells metrics when a batch of validation or test begins."""
+
+    def __init__(self, *metrics: TaskScores) -> None:
+        self.metrics = metrics
+
+    def before_val_iter(self, *_: Any, **__: Any) -> None:
+        """See mmengine's Hook."""
+        for metric in self.metrics:
+            metric.start()
+
+    before_test_iter = before_val_iter
+
+
 def _to_numpy(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _to_numpy(item) for name, item in value.items()}
-    return value.detach().float().cpu().numpy() if hasattr(value, "detach") else value
+    if not hasattr(value, "detach"):
+        return value
+    tensor = value.detach()
+    return (tensor.float() if tensor.is_floating_point() else tensor).cpu().numpy()

@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 from torch.utils.data import default_collate
 
-from vidsuite_core.engine.metric import TaskScores
+from vidsuite_core.engine.metric import LatencyHook, TaskScores
 
 Report = Callable[[str, int, int], None]
 
@@ -71,7 +71,7 @@ def build_runner(
         test_cfg={},
         test_evaluator=Evaluator([metric]),
         default_hooks=hooks,
-        custom_hooks=[*(config.get("custom_hooks") or []), ReportHook(report)],
+        custom_hooks=[*(config.get("custom_hooks") or []), ReportHook(report), LatencyHook(metric, chooser)],
         data_preprocessor=config.get("data_preprocessor"),
         visualizer=config.get("visualizer"),
         env_cfg=config.get("env_cfg") or {"dist_cfg": {"backend": "gloo" if device == "cpu" else "nccl"}},

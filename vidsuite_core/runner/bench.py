@@ -47,6 +47,7 @@ class BenchOptions:
     timeout: float | None = None
     weights: Sequence[str] = ()
     cfg_options: Sequence[str] = ()
+    keep: Sequence[str] = ()
 
 
 class Watcher(Protocol):
@@ -174,6 +175,9 @@ class _Planner:
 
     def plan(self) -> list[Planned]:
         """The benchmark's cells with their orders; models in turn, so that folds of one stay together."""
+        task = self.benchmark.spec.task
+        if "outputs" in self.options.keep and not resolve(self.suite.tasks[task].spec.builder).outputs:
+            raise UsageError(f"task {task} has no outputs beside its predictions; leave '--keep outputs' out")
         models = self._models()
         return [entry for dataset in self._datasets() for entry in self._plan_dataset(dataset, models)]
 
@@ -254,6 +258,7 @@ class _Planner:
                     code,
                     timeout,
                     warnings,
+                    self.options.keep,
                 )
                 for place, cell in enumerate(cells)
             ]
@@ -299,4 +304,5 @@ class _Planner:
             device="cuda" if self.slot.on_gpu else "cpu",
             folder=str(folder),
             cost=cost,
+            keep=tuple(self.options.keep),
         )

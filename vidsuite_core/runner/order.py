@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ class Order:
         device: "cpu" or "cuda".
         folder: the attempt's temporary folder.
         cost: whether this cell measures what a prediction costs.
+        keep: further files to keep with the attempt, see `vidsuite_core.runner.store.KEPT`.
     """
 
     score_key: Mapping[str, Any]
@@ -30,3 +31,4 @@ class Order:
     device: str
     folder: str
     cost: bool
+    keep: Sequence[str] = ()

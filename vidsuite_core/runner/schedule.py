@@ -17,9 +17,10 @@ from vidsuite_core import environment
 from vidsuite_core.ids import differences
 from vidsuite_core.runner.executor import Job
 from vidsuite_core.runner.plan import Cell
-from vidsuite_core.runner.store import LOG, Attempt, Store, Workspace
+from vidsuite_core.runner.store import KEPT, LOG, Attempt, Store, Workspace
 
 if TYPE_CHECKING:
+    from vidsuite_core.results import Record
     from vidsuite_core.runner.order import Order
 
 LOG_LINES = 20
@@ -36,6 +37,7 @@ class Planned:
     code: Mapping[str, Any]
     timeout: float | None
     warnings: Sequence[str] = ()
+    keep: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -165,13 +167,18 @@ class Schedule:
         for attempt in reversed(good):
             if attempt.faulty_files():
                 continue
+            if any(KEPT[name] not in attempt.record.files for name in planned.keep):
+                continue
             same = environment.same_code(attempt.record.code, dict(planned.code))
             if same and attempt.record.software == environment.software():
                 return attempt
         newest = good[-1].record
         changed = differences(newest.software, environment.software(), "software.")
         changed += [line for line in differences(newest.code, planned.code, "code.") if ".sources:" in line]
-        self._tell("running again what was run before, since these changed: " + ("; ".join(changed) or "damaged files"))
+        self._tell(
+            "running again what was run before, since these changed: "
+            + ("; ".join(changed) or _files_reason(planned, newest))
+        )
         return None
 
     def _keep(self, outcome: Outcome) -> None:
@@ -185,6 +192,12 @@ class Schedule:
             self._told.add(line)
         if new:
             self._say(line)
+
+
+def _files_reason(planned: Planned, newest: Record) -> str:
+    """Why an attempt under the same code cannot be reused."""
+    lacking = [KEPT[name] for name in planned.keep if KEPT[name] not in newest.files]
+    return f"--keep asks for {lacking[0]}, which was not kept" if lacking else "damaged files"
 
 
 def _record_or_fault(planned: Planned, workspace: Workspace, outcome: Mapping[str, Any]) -> Any:

@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from vidsuite_core.results import Record
 
 __all__ = [
-    "CONFIG", "LOG", "OWNER", "PREDICTIONS", "RESULT", "WORK",
+    "CONFIG", "KEPT", "LOG", "OWNER", "PREDICTIONS", "RESULT", "WORK",
     "Attempt", "Store", "Unreadable", "Workspace", "write_predictions",
 ]  # fmt: skip
 
 RESULT, PREDICTIONS, CONFIG, LOG = "result.json", "predictions.npz", "config.py", "log.txt"
+KEPT = {"outputs": "outputs.zip", "weights": "weights.pth"}
+"""Files that an attempt keeps on request: what the model put out in full (as label maps), the trained weights."""
 STOPPED = ("interrupted", "timeout")
 """Status of attempts that were going well until they were stopped."""
 _LINK = "is a symbolic link, which is not followed"
@@ -96,7 +98,7 @@ class Workspace:
         The checkpoints of an attempt that was stopped are left for the next try at the cell.
         """
         target = self.path.with_name(self.attempt)
-        names = [name for name in (PREDICTIONS, CONFIG, LOG) if (self.path / name).is_file()]
+        names = [name for name in (PREDICTIONS, CONFIG, LOG, *KEPT.values()) if (self.path / name).is_file()]
         record = record.model_copy(update={"files": {name: file_sha256(self.path / name) for name in names}})
         if record.status in STOPPED and any(self.work.glob("*.pth")):
             left = self.path.with_name(f"{self.path.name}-left")

@@ -13,6 +13,8 @@ from vidsuite_core.specs import resolve
 if TYPE_CHECKING:
     import numpy as np
 
+    from pathlib import Path
+
     from vidsuite_core.suite import Suite
 
     Arrays = Mapping[str, np.ndarray]
@@ -32,6 +34,14 @@ class ScoreInfo:
     in_tables: bool = True
 
 
+class Reducer:
+    """Takes a model's outputs in the order in which they were predicted; this one keeps them as they are."""
+
+    def add(self, output: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """What `Task.predictions` needs of an output, with its `sample_id`; None for an output that is not scored."""
+        return output
+
+
 class Task(ABC):
     """A task over `classes`; all its methods are pure functions of numpy arrays.
 
@@ -44,6 +54,8 @@ class Task(ABC):
     version: ClassVar[int]
     first_score: ClassVar[str]
     scores: ClassVar[tuple[ScoreInfo, ...]]
+    outputs: ClassVar[str] = ""
+    """What `Task.reducer` can write beside the predictions, as "label maps (PNG)"; empty where nothing is."""
 
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = tuple(classes)
@@ -52,9 +64,19 @@ class Task(ABC):
     def targets(self, samples: Sequence[Any]) -> dict[str, np.ndarray]:
         """The arrays that say what was to be predicted, in the samples' order."""
 
+    def reducer(self, samples: Sequence[Any], keep: Path | None = None) -> Reducer:
+        """What turns each output into what is stored of it while others are still predicted.
+
+        Args:
+            samples: those that are scored.
+            keep: a folder for `outputs`, made when the first is written; None writes none.
+        """
+        return Reducer()
+
     @abstractmethod
     def predictions(self, outputs: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-        """The model's outputs as arrays; each output is an mmengine data element's dict, in the samples' order."""
+        """The model's outputs as arrays; each is what the reducer made of an mmengine data element's dict, in the
+        samples' order."""
 
     @abstractmethod
     def check(self, arrays: Arrays) -> None:
