@@ -11,9 +11,9 @@ from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.specs import resolve
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from pathlib import Path
+
+    import numpy as np
 
     from vidsuite_core.suite import Suite
 
