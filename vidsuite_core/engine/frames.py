@@ -44,7 +44,7 @@ class FrameDataset(TorchDataset[dict[str, Any]]):
     """Frames through a pipeline of mmcv's and mmseg's transforms, from `vidsuite.ReadFrame` to `vidsuite.PackFrame`.
 
     Items are `inputs` uint8 (3, H, W) RGB and `data_samples`, mmseg's SegDataSample with `gt_sem_seg` (1, H, W) and,
-    in its metainfo, `sample_id`, `scored`, `sequence` and `position`.
+    in its metainfo, `sample_id`, `scored`, `sequence`, `position` and `draw` (None but where a draw was given).
 
     Args:
         samples: of one dataset, a sequence's in order.
@@ -64,7 +64,7 @@ class FrameDataset(TorchDataset[dict[str, Any]]):
         """The item `index`; with (index, draw), items of one draw are augmented alike."""
         place, draw = index if isinstance(index, tuple) else (index, None)
         with _random_state(draw):
-            item: dict[str, Any] = self.pipeline(_entry(self.frames[place]))
+            item: dict[str, Any] = self.pipeline({**_entry(self.frames[place]), "draw": draw})
         return item
 
     def cost_items(self, count: int) -> tuple[list[dict[str, Any]], str]:
@@ -109,7 +109,7 @@ class ReadFrame:
 class PackFrame:
     """The item of `FrameDataset` from mmseg's keys; mmseg's PackSegInputs with the metainfo that streams need."""
 
-    meta = ("sample_id", "scored", "sequence", "position", "ori_shape", "img_shape", "pad_shape", "flip",
+    meta = ("sample_id", "scored", "sequence", "position", "draw", "ori_shape", "img_shape", "pad_shape", "flip",
             "flip_direction", "scale_factor", "reduce_zero_label")  # fmt: skip
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class PackFrame:
         from mmseg.structures import SegDataSample
 
         inputs = torch.from_numpy(np.ascontiguousarray(results["img"].transpose(2, 0, 1)))
-        labels = torch.from_numpy(np.ascontiguousarray(results["gt_seg_map"][None]))
+        labels = torch.from_numpy(results["gt_seg_map"][None].astype(np.int64))  # a loss takes uint8 for a mask
         sample = SegDataSample(metainfo={name: results[name] for name in self.meta if name in results})
         sample.gt_sem_seg = PixelData(data=labels)
         return {"inputs": inputs, "data_samples": sample}

@@ -1,7 +1,17 @@
-"""`video_segmentation`: a label for each pixel of a frame.
+"""`video_segmentation`: a label for each pixel of a frame, in a sequence of frames.
 
-Stored array: `confusion` (N, K, K) integer counts of each frame's pixels, rows the true class, columns the
-predicted one, void pixels (label 255) left out. First score: mIoU over the whole set.
+Stored arrays, for N labelled frames and K classes; pixels whose true label is void (255) count in none of them:
+
+- `confusion` (N, K, K): pixels by true class (row) and predicted class (column).
+- `boundary` (N, K, 4): boundary pixels predicted and matched, predicted, true and matched, true, of each class.
+- `stable` (N, 2): pixels whose true class is that of the frame before, and those of them whose predicted class is, too;
+  0 where that frame is not labelled.
+- `lagged` (N, 8, K, K): as `confusion`, with the predictions made for the frames 1 to 8 before, as far as there are:
+  `lags` (N,) of them, and zeros beyond.
+- `latency` (N,): seconds that the prediction took; NaN where it was not timed.
+- `position` (N,), `fps` (N,): the frame's index in its sequence (`recording`), and the sequence's frames per second.
+
+First score: mIoU over the whole set.
 """
 
 from __future__ import annotations
@@ -10,94 +20,200 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.tasks.base import ScoreInfo, Task, check_samples, require, resample_sums
+from vidsuite_core.tasks.base import ScoreInfo, Task, check_samples, draw_subjects, require, subject_sums
+from vidsuite_core.tasks.segmentation_counts import boundary_f1, class_counts, class_iou, mean_iou, nan_mean, ratio
+from vidsuite_core.tasks.segmentation_reducer import LAGS, FrameReducer
+from vidsuite_core.tasks.streaming import RATES, streaming_counts, streaming_miou, typical_latency
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
+    from vidsuite_core.samples import FrameSample
     from vidsuite_core.tasks.base import Arrays
 
-MAX_PIXELS = 2**32
-"""More pixels than a frame has; counts beyond it would overflow the sums."""
+MAX_PIXELS = 2**31 - 1
+"""More pixels than a frame has, and more frames than a sequence has; what is stored fits 32 bits."""
 
 
 class VideoSegmentation(Task):
-    """Intersection over union of the set's confusion matrix, averaged over the classes that occur.
+    """Overlap, boundaries, steadiness and timeliness of label maps.
 
-    A class that neither truth nor prediction holds is left out of the mean, as in mmsegmentation's IoUMetric.
+    - `miou`: intersection over union of each class, from the whole set's pixels, averaged over the classes that are
+      true or predicted anywhere, as in mmsegmentation's IoUMetric.
+    - `image_miou`: the same of each image, averaged over images: equations (1) and (2) of Torgesen, Elatov and Howard,
+      "Temporal Context Aggregation with FANet", section 2.3.1. They divide by the number of classes, and leave open
+      what a class counts that is neither in an image's truth nor in its prediction, 0/0. Here it is left out of that
+      image's mean: as 0, a perfect prediction would not reach 1; as 1, an image would gain by what it does not show.
+    - `image_micro_iou`: of each image one IoU over all its pixels and classes, averaged over images, which is what that
+      paper's code computes on its videos. Frequent classes decide it, so it is mostly the higher.
+    - `boundary_f1`: F1 of boundary precision and recall of each class that has a true boundary in an image, averaged
+      over these, then over images: the BF of Csurka et al., BMVC 2013, as computed for SegNet (PAMI 2017, section 3.3).
+    - `temporal_consistency`: of the pixels whose true class stays from one frame to the next, the share whose predicted
+      class does, right or wrong. Read it beside `miou`: a constant prediction has 1.
+    - `streaming_miou`: mIoU when each frame is scored as it arrives; see `vidsuite_core.tasks.streaming`.
+
+    Frames in which nothing defines a mean, as those that are void throughout, are left out of it.
     """
 
     name = "video_segmentation"
-    version = 1
+    version = 2
     first_score = "miou"
+    outputs = "label maps (PNG)"
     scores: ClassVar[tuple[ScoreInfo, ...]] = (
         ScoreInfo("miou", "mIoU"),
+        ScoreInfo("image_miou", "mIoU per image"),
+        ScoreInfo("streaming_miou", "streaming mIoU"),
+        ScoreInfo("boundary_f1", "boundary F1"),
+        ScoreInfo("temporal_consistency", "temporal consistency"),
         ScoreInfo("pixel_accuracy", "pixel accuracy"),
+        ScoreInfo("image_micro_iou", "micro IoU per image", in_tables=False),
     )
 
-    def targets(self, samples: Sequence[Any]) -> dict[str, np.ndarray]:
-        """Nothing: the confusion counts hold the truth's pixels, and label maps are not stored."""
-        return {}
+    def targets(self, samples: Sequence[FrameSample]) -> dict[str, np.ndarray]:
+        """`position` and `fps`; the truth's pixels are in the counts, and label maps are not stored."""
+        import numpy as np
+
+        return {
+            "position": np.array([sample.index for sample in samples], np.int32),
+            "fps": np.array([sample.sequence.fps for sample in samples], np.float64),
+        }
+
+    def reducer(self, samples: Sequence[FrameSample], keep: Path | None = None) -> FrameReducer:
+        """See `Task.reducer`: counts of each labelled frame, and its predicted label map as PNG in `keep`."""
+        return FrameReducer(len(self.classes), keep)
 
     def predictions(self, outputs: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-        """`confusion` (N, K, K) int64 from each output's `confusion` (K, K)."""
+        """The stored arrays but `position` and `fps`, from what the reducer returned: int32, `latency` float64."""
         import numpy as np
 
-        return {"confusion": np.stack([np.asarray(output["confusion"], dtype=np.int64) for output in outputs])}
+        return {
+            name: np.array([output[name] for output in outputs], dtype).reshape(len(outputs), *shape)
+            for name, (dtype, shape) in self._form().items()
+        }
+
+    def _form(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Kind and shape of what is stored of a frame's prediction."""
+        k = len(self.classes)
+        return {
+            "confusion": ("int32", (k, k)),
+            "boundary": ("int32", (k, 4)),
+            "stable": ("int32", (2,)),
+            "lagged": ("int32", (LAGS, k, k)),
+            "lags": ("int32", ()),
+            "latency": ("float64", ()),
+        }
 
     def check(self, arrays: Arrays) -> None:
-        """See `Task.check`."""
+        """See `Task.check`: what counts the same pixels must agree, and times be possible."""
+        import numpy as np
+
         count = check_samples(arrays)
-        confusion = require(arrays, "confusion", "iu", count, len(self.classes), len(self.classes))
-        if confusion.size == 0 or not confusion.any() or (confusion < 0).any() or (confusion > MAX_PIXELS).any():
-            raise VidsuiteError(f"predictions' confusion counts are empty, negative or above {MAX_PIXELS} pixels")
+        for name, (dtype, shape) in {**self._form(), "position": ("int32", ()), "fps": ("float64", ())}.items():
+            value = require(arrays, name, "f" if dtype == "float64" else "iu", count, *shape)
+            if dtype == "int32" and ((value < 0).any() or (value > MAX_PIXELS).any()):
+                raise VidsuiteError(f"predictions' {name!r} holds numbers below 0 or above {MAX_PIXELS}")
+        if not arrays["confusion"].any():
+            raise VidsuiteError("predictions' 'confusion' counts no pixel")
+        latency, fps = arrays["latency"], arrays["fps"]
+        if (np.isinf(latency) | (latency <= 0)).any() or not (np.isfinite(fps) & (fps > 0)).all():
+            raise VidsuiteError("predictions' 'latency' and 'fps' must be above 0 and finite; NaN for no latency")
+        _check_counts(
+            {name: arrays[name].astype(np.int64) for name, (kind, _) in self._form().items() if kind[0] == "i"}
+        )
+        if (arrays["lags"] > arrays["position"]).any():
+            raise VidsuiteError("predictions' 'lags' counts more earlier frames than 'position' leaves")
 
     def score(self, arrays: Arrays) -> dict[str, float]:
-        """mIoU and pixel accuracy of the whole set."""
-        import numpy as np
-
-        total = arrays["confusion"].sum(0).astype(float)
-        return {"miou": float(_mean_iou(total)), "pixel_accuracy": float(np.trace(total) / total.sum())}
+        """See the class."""
+        scores = _scores({name: values.sum(0) for name, values in _sums(arrays).items()})
+        return {name: float(value) for name, value in scores.items()}
 
     def details(self, arrays: Arrays) -> dict[str, Any]:
-        """IoU of each class (None where it does not occur) and the confusion counts."""
-        import numpy as np
+        """IoU and boundary F1 of each class (None where it has none), the confusion counts, and streaming mIoU.
 
-        total = arrays["confusion"].sum(0)
-        iou = _iou(total.astype(float))
-        named = zip(self.classes, iou, strict=True)
+        `streaming` has the `latency` in seconds and `miou` by frames per second, at the latency as it is: None where
+        `streaming_miou` is not known.
+        """
+        counts = class_counts(arrays["confusion"]).sum(0)
+        columns = {"iou": class_iou(counts), "boundary_f1": nan_mean(boundary_f1(arrays["boundary"]).T)}
         return {
-            "per_class": {label: {"iou": None if np.isnan(value) else float(value)} for label, value in named},
-            "confusion": total.tolist(),
+            "per_class": {
+                label: {name: _plain(values[k]) for name, values in columns.items()}
+                for k, label in enumerate(self.classes)
+            },
+            "confusion": arrays["confusion"].sum(0).tolist(),
+            "streaming": {
+                "latency": _plain(typical_latency(arrays)),
+                "miou": {str(fps): _plain(streaming_miou(arrays, fps=fps)) for fps in RATES},
+            },
         }
 
     def resample(self, folds: Sequence[Arrays], draws: int, seed: int) -> np.ndarray:
-        """See `Task.resample`; sequences (subjects) are drawn as one stratum."""
+        """See `Task.resample`; subjects are drawn as one stratum."""
+        return self.resample_all(folds, draws, seed)[self.first_score]
+
+    def resample_all(self, folds: Sequence[Arrays], draws: int, seed: int) -> dict[str, np.ndarray]:
+        """All scores of the same draws, streaming mIoU at the latency of the whole fold; see `resample`."""
         import numpy as np
 
         rng = np.random.default_rng(seed)
-        total = np.zeros(draws)
+        runs = []
         for arrays in folds:
-            one = np.zeros(len(arrays["subject"]), dtype=int)
-            total += _mean_iou(resample_sums(arrays["confusion"], arrays["subject"], one, draws, rng))
-        return total / len(folds)
+            one = np.zeros(len(arrays["subject"]), int)
+            times, index = draw_subjects(arrays["subject"], one, draws, rng)
+            sums = {name: subject_sums(values, index, times.shape[1]) for name, values in _sums(arrays).items()}
+            runs.append(_scores({name: np.tensordot(times, values, axes=1) for name, values in sums.items()}))
+        return {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0]}
 
 
-def _iou(confusion: np.ndarray) -> np.ndarray:
-    """(..., K) from counts (..., K, K); NaN for a class that does not occur."""
+def _sums(arrays: Arrays) -> dict[str, np.ndarray]:
+    """Of each frame (N, ...) what the scores of a set of frames are computed from, once it is added up."""
     import numpy as np
 
-    hits = np.einsum("...kk->...k", confusion)
-    union = confusion.sum(-1) + confusion.sum(-2) - hits
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(union > 0, hits / union, np.nan)
+    counts = class_counts(arrays["confusion"])
+    every = counts.sum(-1)
+    of_image = {
+        "image_miou": mean_iou(counts),
+        "image_micro_iou": ratio(every[:, 0], every[:, 1] + every[:, 2] - every[:, 0]),
+        "boundary_f1": nan_mean(boundary_f1(arrays["boundary"])),
+    }
+    return {
+        "miou": counts,
+        "streaming_miou": streaming_counts(arrays),
+        "temporal_consistency": arrays["stable"][:, ::-1].astype(float),
+        **{name: np.stack([np.nan_to_num(value), ~np.isnan(value)], axis=-1) for name, value in of_image.items()},
+    }
 
 
-def _mean_iou(confusion: np.ndarray) -> np.ndarray:
-    """(...) means over the classes that occur; NaN where none does, as in a draw of void frames alone."""
+def _scores(sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Scores (...) from sums (..., 3, K) of class counts, and (..., 2) of parts and wholes."""
+    means = ("image_miou", "boundary_f1", "temporal_consistency", "image_micro_iou")
+    every = sums["miou"].sum(-1)
+    return {
+        "miou": mean_iou(sums["miou"]),
+        "streaming_miou": mean_iou(sums["streaming_miou"]),
+        "pixel_accuracy": ratio(every[..., 0], every[..., 1]),
+        **{name: ratio(sums[name][..., 0], sums[name][..., 1]) for name in means},
+    }
+
+
+def _check_counts(arrays: Arrays) -> None:
     import numpy as np
 
-    iou = _iou(confusion)
-    occurs = ~np.isnan(iou)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(occurs, iou, 0).sum(-1) / occurs.sum(-1)
+    true, predicted = arrays["confusion"].sum(2), arrays["confusion"].sum(1)
+    boundary, stable = arrays["boundary"], arrays["stable"]
+    matched, all_of_it = boundary[..., ::2], boundary[..., 1::2]
+    pixels = np.stack([predicted, true], axis=-1)
+    if (matched > all_of_it).any() or (all_of_it > pixels).any() or ((matched > 0).sum(-1) == 1).any():
+        raise VidsuiteError("predictions' 'boundary' matches more pixels than there are, or one side alone")
+    if (stable[:, 1] > stable[:, 0]).any() or (stable[:, 0] > true.sum(1)).any():
+        raise VidsuiteError("predictions' 'stable' counts more pixels than there are")
+    stored = np.arange(LAGS) < arrays["lags"][:, None]
+    if (arrays["lags"] > LAGS).any() or (arrays["lagged"].sum(-1) != stored[..., None] * true[:, None]).any():
+        raise VidsuiteError("predictions' 'lagged' counts other true pixels than 'confusion', or not 'lags' times")
+
+
+def _plain(value: float) -> float | None:
+    return None if value != value else float(value)
