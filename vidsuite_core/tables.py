@@ -32,9 +32,31 @@ def show(console: Console, rows: Sequence[Row], titles: dict[str, str]) -> None:
         table = list(members)
         console.print(Text("\n" + printable(f"{benchmark} on {dataset}, preset {preset}"), style="bold"))
         own = [row for row in reported if row.benchmark == benchmark]
-        console.print(_rich_table([*table, *(row for row in own if set(row.scores) & set(titles))], titles))
-        for line in [*_footnotes(table), *_reported_notes(own, titles)]:
+        shown = [*table, *(row for row in own if set(row.scores) & set(titles))]
+        fitting = _fitting(titles, shown, console.width)
+        console.print(_rich_table(shown, fitting))
+        for line in [*_left_out(titles, fitting), *_footnotes(table), *_reported_notes(own, titles)]:
             console.print(Text(printable(line), style="dim"))
+
+
+def _fitting(titles: dict[str, str], rows: Sequence[Row], width: int) -> dict[str, str]:
+    """The headings of as many scores as a terminal has room for, one at least; a wide one is a word a line."""
+    widths = [max(map(len, _names(rows)), default=0), 6, 6]  # model (which may fold), parameters, rate
+    room = width - min(widths[0], width // 3) - sum(widths[1:])
+    fitting: dict[str, str] = {}
+    for score, title in titles.items():
+        cells = max((len(line) for row in rows for line in _cell(row.scores.get(score)).split("\n")), default=0)
+        heading = printable(title) if len(title) <= cells else "\n".join(printable(title).split())
+        room -= 1 + max(cells, *map(len, heading.split("\n")))
+        if room < 0 and fitting:
+            break
+        fitting[score] = heading
+    return fitting
+
+
+def _left_out(titles: dict[str, str], fitting: dict[str, str]) -> list[str]:
+    names = ", ".join(title for score, title in titles.items() if score not in fitting)
+    return [f"no room here for {names}: a wider terminal or --format markdown shows them"] if names else []
 
 
 def _rich_table(rows: Sequence[Row], titles: dict[str, str]) -> Any:
@@ -45,7 +67,7 @@ def _rich_table(rows: Sequence[Row], titles: dict[str, str]) -> Any:
     table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False)
     table.add_column("model", overflow="fold")
     for title in titles.values():
-        table.add_column(Text(printable(title)), justify="right", no_wrap=True)
+        table.add_column(Text(title), justify="right", no_wrap=True)
     table.add_column("params", justify="right", no_wrap=True)
     table.add_column("/s", justify="right", no_wrap=True)
     told = False

@@ -93,6 +93,18 @@ class TestTerminal:
         assert "b: a note" in lines
         assert "≈ cannot be told apart from the best row (paired bootstrap over subjects, 95 %)" in lines
 
+    def test_what_a_narrow_terminal_has_no_room_for_is_named(self) -> None:
+        text = shown([row(model="paper/a_rather_long_name")], width=40)
+        assert max(map(len, text.splitlines())) <= 40
+        assert "AUC" not in text.split("no room here for ")[0]
+        assert "no room here for AUC: a wider terminal" in " ".join(text.split())
+        assert "AUC" in shown([row(model="paper/a_rather_long_name")], width=60)
+
+    def test_a_heading_wider_than_its_column_is_a_word_a_line(self) -> None:
+        stream = io.StringIO()
+        show(Console(file=stream, width=80), [row()], {"macro_f1": "a heading of several words"})
+        assert [line.strip() for line in stream.getvalue().splitlines()[3:7]][:3] == ["a", "heading", "of"]
+
     def test_a_note_of_all_rows_is_said_once(self) -> None:
         text = shown([row(notes=("random weights",)), row("paper/b", notes=("random weights",))])
         assert text.count("random weights") == 1

@@ -63,10 +63,10 @@ class VideoSegmentation(Task):
     outputs = "label maps (PNG)"
     scores: ClassVar[tuple[ScoreInfo, ...]] = (
         ScoreInfo("miou", "mIoU"),
-        ScoreInfo("image_miou", "mIoU per image"),
         ScoreInfo("streaming_miou", "streaming mIoU"),
-        ScoreInfo("boundary_f1", "boundary F1"),
         ScoreInfo("temporal_consistency", "temporal consistency"),
+        ScoreInfo("boundary_f1", "boundary F1"),
+        ScoreInfo("image_miou", "mIoU per image"),
         ScoreInfo("pixel_accuracy", "pixel accuracy"),
         ScoreInfo("image_micro_iou", "micro IoU per image", in_tables=False),
     )
