@@ -23,7 +23,7 @@ def build_network(
     Raises:
         VidsuiteError: the model has no config, or the file does not fit it exactly.
     """
-    from mmengine.registry import MODELS
+    from mmengine.registry import MODELS, DefaultScope
 
     from vidsuite_core import openmmlab
     from vidsuite_core.engine.config import cell_config, named_weights, runtime_config
@@ -36,7 +36,8 @@ def build_network(
     config = cell_config(spec.config, "", [], {f"model.{key}": value for key, value in options.items()}, precision)
     import_modules(config)
     built = runtime_config(config, dict.fromkeys(named_weights(config)), classes, [1.0] * classes)
-    network: torch.nn.Module = MODELS.build(built.model)
+    with DefaultScope.overwrite_default_scope(config.get("default_scope", "mmengine")):
+        network: torch.nn.Module = MODELS.build(built.model)
     if weights is not None:
         try:
             network.load_state_dict(load(Path(weights)), strict=True)

@@ -6,7 +6,8 @@ One call warms up, then `CALLS` calls are timed one by one at batch 1; throughpu
 after another. A dataset with a method `cost_items` gives consecutive frames of a stream, of which all but the last
 warm up, so that a network with a memory has it filled. FLOPs are 2 x multiply-adds as counted by torch's flop counter,
 so operators that it does not know (element-wise work, recurrences written step by step are counted by their matrix
-products) add nothing.
+products) add nothing. A model whose inference form takes other operators has a method `plain(batch)`, the network as it
+is described, and is counted by that.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,7 @@ def measure(model: Any, dataset: Any, device: str, path: str) -> dict[str, Any]:
     described, warm_up = f"{lengths[index]} frames", 1
     networks = [model]
     call: Callable[[], Any]
+    items = [dataset[index]]
     if isinstance(dataset, FeatureDataset):
         networks.append(dataset.extractor)
         clip = dataset.clip(index)
@@ -46,7 +49,6 @@ def measure(model: Any, dataset: Any, device: str, path: str) -> dict[str, Any]:
         def call() -> Any:
             return _predict(model, dataset.pack(index, dataset.extractor.extract([clip])[0]))
     else:
-        items = [dataset[index]]
         if hasattr(dataset, "cost_items"):
             items, described = dataset.cost_items(WARM_UP + CALLS + 1)
             warm_up = max(1, len(items) - CALLS - 1)
@@ -55,12 +57,13 @@ def measure(model: Any, dataset: Any, device: str, path: str) -> dict[str, Any]:
         def call() -> Any:
             return _predict(model, next(feed))
 
+    plain = partial(model.plain, _batch(items[-1])) if hasattr(model, "plain") else call
     _reset_peak(device)
     for _ in range(warm_up):
         call()
     latencies = [_timed(call, device) for _ in range(CALLS)]
-    with FlopCounterMode(display=False) as counter:
-        call()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        plain()
     return {
         "parameters": sum(p.numel() for network in networks for p in network.parameters()),
         "flops": float(counter.get_total_flops()) or None,
@@ -77,8 +80,11 @@ def measure(model: Any, dataset: Any, device: str, path: str) -> dict[str, Any]:
 def _predict(model: Any, item: Mapping[str, Any]) -> Any:
     with torch.no_grad():
         model.eval()
-        outputs = model.test_step({"inputs": [item["inputs"]], "data_samples": [item["data_samples"]]})
-        return [output.to("cpu") for output in outputs]
+        return [output.to("cpu") for output in model.test_step(_batch(item))]
+
+
+def _batch(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {"inputs": [item["inputs"]], "data_samples": [item["data_samples"]]}
 
 
 def _timed(call: Callable[[], Any], device: str) -> float:

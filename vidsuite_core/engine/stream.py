@@ -32,6 +32,7 @@ class Segmenter:
     """
 
     def __init__(self, model: ModelSpec, classes: int, weights: Path | None, device: str, precision: str) -> None:
+        torch.set_flush_denormal(True)  # as in a cell
         self.network: Any = build_network(model, weights, precision, num_classes=classes).to(device).eval()
         self._pack = PackFrame()
         self._position = 0

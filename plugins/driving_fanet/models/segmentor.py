@@ -1,0 +1,148 @@
+"""FANet as mmengine trains and tests it: runs, loss and streaming around the network of `fanet`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from mmengine.model import BaseModel
+from mmengine.structures import PixelData
+from torch import Tensor
+from torch.nn import functional as F
+
+from vidsuite_core.weights import load
+from vidsuite_plugins.driving_fanet.models.encoder import Norm
+from vidsuite_plugins.driving_fanet.models.fanet import Context, Fanet
+from vidsuite_plugins.driving_fanet.models.fast import fast_path
+from vidsuite_plugins.driving_fanet.models.labels import label_map
+from vidsuite_plugins.driving_fanet.models.registry import MODELS
+from vidsuite_plugins.driving_fanet.models.runs import counted, runs_of
+from vidsuite_plugins.driving_fanet.models.streaming import Stream
+
+VOID = 255
+_PREFIX = "network."
+
+
+@MODELS.register_module()
+class FanetSegmentor(BaseModel):
+    """`Fanet` with its loss, and with its stream at test.
+
+    Called by itself it gives logits, and its state dict has the names of published checkpoints.
+
+    Args:
+        depth, num_classes, tca_depth, context, norm, aux_weight: of `Fanet`.
+        pretrained: file of torchvision's weights for the encoder; None is random.
+        precision: of the stream, "fp32" or "bf16"; training is in float32 unless mmengine's AMP is asked for.
+        data_preprocessor: mmseg's.
+    """
+
+    def __init__(
+        self,
+        depth: int = 18,
+        num_classes: int = 19,
+        tca_depth: int = 0,
+        context: Context = "sum",
+        norm: Norm = "batch",
+        aux_weight: float = 0.0,
+        pretrained: str | Path | None = None,
+        precision: Literal["fp32", "bf16"] = "fp32",
+        data_preprocessor: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor)
+        self.network = Fanet(depth, num_classes, tca_depth, context, norm, aux_weight)
+        if pretrained is not None:
+            self.network.resnet.load_torchvision(load(Path(pretrained)), str(pretrained))
+        self.precision = precision
+        self.tca_depth = tca_depth
+        self._stream: Stream | None = None
+        self._last: tuple[str, int] | None = None
+        self._register_state_dict_hook(_published_names)
+        self._register_load_state_dict_pre_hook(self._own_names)
+
+    def forward(self, inputs: Tensor, data_samples: Sequence[Any] | None = None, mode: str = "tensor") -> Any:
+        """See mmengine's BaseModel.
+
+        Args:
+            inputs: (B, 3, H, W), RGB, normalised.
+            data_samples: mmseg's, with `sequence` and `position` in their metainfo.
+            mode: "tensor" gives the logits (B, K, ceil(H/8), ceil(W/8)) of frames that do not follow on another;
+                "loss" the losses; "predict" data samples with `pred_sem_seg`.
+        """
+        if mode == "tensor":
+            return self.network(inputs)
+        if data_samples is None:
+            raise ValueError(f"mode {mode!r} needs data samples")
+        return self.loss(inputs, data_samples) if mode == "loss" else self.predict(inputs, data_samples)
+
+    def loss(self, inputs: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
+        """Cross entropy at 1/8 of the frame's size, over the frames that have all their context (section 2.3.2)."""
+        metas = [sample.metainfo for sample in data_samples]
+        # Frames of another draw are augmented otherwise, even if they are the sequence's next ones.
+        names = [f"{meta['sequence']} {meta.get('draw')}" for meta in metas]
+        runs = runs_of(names, [meta["position"] for meta in metas])
+        labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples])
+        labels = labels.masked_fill(~counted(runs, self.tca_depth).to(labels.device)[:, None, None], VOID)
+        if not self.network.aux_weight:
+            return {"loss": cross_entropy(self.network(inputs, runs), labels)}
+        logits, *auxiliary = self.network.forward_auxiliary(inputs, runs)
+        losses = {f"loss_aux_{i}": self.network.aux_weight * cross_entropy(a, labels) for i, a in enumerate(auxiliary)}
+        return {"loss": cross_entropy(logits, labels), **losses}
+
+    def predict(self, inputs: Tensor, data_samples: Sequence[Any]) -> Sequence[Any]:
+        """Label maps of frames that come one after another; a frame that does not follow on the last begins anew."""
+        if self._stream is None:
+            self._stream = fast_path(self.network, inputs.device, self.precision)
+        for image, sample in zip(inputs, data_samples, strict=True):
+            place = (sample.metainfo["sequence"], sample.metainfo["position"])
+            if self._last is None or (self._last[0], self._last[1] + 1) != place:
+                self._stream.reset()
+            self._last = place
+            logits = self._stream.step(image[None])
+            labels = label_map(logits, (image.shape[1], image.shape[2]))
+            sample.pred_sem_seg = PixelData(data=labels[None])
+        return data_samples
+
+    @torch.no_grad()
+    def plain(self, batch: Mapping[str, Any]) -> Tensor:
+        """The logits of a batch of items by the network as the paper has it: what FLOPs are counted on."""
+        return self.network(self.data_preprocessor(dict(batch), False)["inputs"])
+
+    def train(self, mode: bool = True) -> FanetSegmentor:
+        """As ever; the stream is of the weights as they were, so it ends."""
+        self._end_stream()
+        super().train(mode)
+        return self
+
+    def _end_stream(self) -> None:
+        self._stream, self._last = None, None
+
+    def _own_names(self, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+        """Published names -> ours, in place; whatever streams with the old weights ends."""
+        self._end_stream()
+        for name in [name for name in state if name.startswith(prefix) and not name.startswith(prefix + _PREFIX)]:
+            state[prefix + _PREFIX + name.removeprefix(prefix)] = state.pop(name)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean over the pixels that are not void, 0 where all are.
+
+    Labels are taken at the centres of the logits' cells, which is where `label_map` puts the logits when it enlarges
+    them; the paper says only that the target is down-sampled (section 2.3.1).
+
+    Args:
+        logits: (B, K, h, w).
+        labels: (B, H, W) integer, 255 is void.
+    """
+    target = F.interpolate(labels[:, None].float(), logits.shape[2:], mode="nearest-exact")[:, 0].long()
+    total = F.cross_entropy(logits.float(), target, ignore_index=VOID, reduction="sum")
+    return total / (target != VOID).sum().clamp(min=1)
+
+
+def _published_names(module: Any, state: dict[str, Tensor], prefix: str, *_: Any) -> dict[str, Tensor]:
+    """Our names -> published ones, in place, their order kept."""
+    for name in list(state):
+        if name.startswith(prefix + _PREFIX):
+            state[prefix + name.removeprefix(prefix + _PREFIX)] = state.pop(name)
+    return state

@@ -1,0 +1,5 @@
+"""The embedded dataset of driving_fanet: see `dataset`."""
+
+from vidsuite_plugins.driving_fanet.synthetic.dataset import Synthetic
+
+__all__ = ["Synthetic"]

@@ -1,0 +1,285 @@
+"""The embedded dataset: a small street world, driven and flown through, with a label for every pixel.
+
+Each sequence has a world of its own (`world`, `lots`, `traffic`), a camera's way through it (`camera`) and its weather
+(`weather`); `raster` and `render` draw it. No place or person was recorded for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from vidsuite_core.datasets import Dataset, Progress, digest, silent
+from vidsuite_core.errors import DataNotReady, UsageError, VidsuiteError
+from vidsuite_core.paths import atomic_folder, stale_temporaries
+from vidsuite_core.samples import FrameSample, FrameSequence
+from vidsuite_plugins.driving_fanet.classes import AIRSIM, RGB, palette
+from vidsuite_plugins.driving_fanet.synthetic.sequence import FPS, Footage, Options, Planned, plan
+
+GENERATOR = 1
+"""Part of the fingerprint: raise it with every change of this package that changes a pixel or a label."""
+
+QUALITY = 95
+"""Of the frames' JPEG files. As H.264 (crf 12) they would take as much room, and a short run from the middle 20 times
+as long to read (68 ms to 4 ms for 5 frames of 160 x 120; the noise leaves little to predict)."""
+
+RECORD = "sequence.json"
+FORMAT = 1
+STEP = 10
+"""Frames between two reports of progress."""
+
+
+class Synthetic(Dataset):
+    """Rendered sequences at 25 Hz in the paper's 11 classes; half driven, half flown, split by sequence.
+
+    Options: `frames` of each sequence, `size` (width, height), `seed`, `sequences` (even), `workers` (processes that
+    render: as many as there are processors by default; no influence on the result). Each set of options is kept in a
+    folder of its own below `root`, each sequence in one below that, with `frames/`, `labels/` and what they hash to.
+
+    The fingerprint counts the generator's version and the options, not the files' bytes, which vary with the JPEG
+    encoder at hand; the sequences' `content`, which keys caches, is the hash of the frames' files.
+    """
+
+    classes = AIRSIM
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        frames: int = 100,
+        size: Sequence[int] = (160, 120),
+        seed: int = 0,
+        sequences: int = 18,
+        workers: int | None = None,
+    ) -> None:
+        try:
+            width, height = size
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"size {size!r} of the synthetic sequences is no width and height: {error}") from error
+        self.recipe = Options(frames=frames, size=(width, height), seed=seed, sequences=sequences)
+        super().__init__(root, **asdict(self.recipe))
+        self.workers = workers or _processors()
+
+    def palette(self) -> tuple[RGB, ...]:
+        """See `Dataset.palette`."""
+        return palette(self.classes)
+
+    @property
+    def folder(self) -> Path:
+        """Where this generator keeps sequences with these options."""
+        return self.root / self.fingerprint()[:12]
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) of the generator's version and the options."""
+        return digest({"generator": GENERATOR, **asdict(self.recipe)})
+
+    def is_ready(self) -> bool:
+        """Whether all sequences are there; each appears as a whole."""
+        return not self._missing()
+
+    def _missing(self) -> list[Planned]:
+        return [planned for planned in plan(self.recipe) if not (self.folder / planned.name / RECORD).is_file()]
+
+    def prepare(self, progress: Progress = silent) -> None:
+        """Render what is missing: about 15 ms a frame and processor at 160 x 120, 60 ms at 640 x 480."""
+        missing = self._missing()
+        if not missing:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for left_behind in stale_temporaries(self.folder):
+            shutil.rmtree(left_behind, ignore_errors=True)
+        total = len(plan(self.recipe)) * self.recipe.frames
+        done = total - len(missing) * self.recipe.frames
+        for frames in self._render(missing):
+            done += frames
+            progress("render frames", min(done, total), total)
+        if missing := self._missing():
+            raise VidsuiteError(f"{self.folder / missing[0].name} was not rendered; run the same command again")
+
+    def _render(self, missing: list[Planned]) -> Iterator[int]:
+        workers = min(self.workers, len(missing))
+        if workers > 1:
+            yield from _render_in_processes(self.recipe, missing, self.folder, workers)
+        else:
+            for planned in missing:
+                yield from render_sequence(self.recipe, planned, self.folder)
+
+    def samples(self) -> list[FrameSample]:
+        """All frames, sequence by sequence.
+
+        Raises:
+            DataNotReady: before `prepare`.
+        """
+        if not self.is_ready():
+            raise DataNotReady(self.how_to_get())
+        samples = []
+        for planned in plan(self.recipe):
+            folder = self.folder / planned.name
+            sequence = FrameSequence(
+                name=planned.name,
+                frames=tuple(folder / _frame_name(k) for k in range(self.recipe.frames)),
+                length=self.recipe.frames,
+                fps=FPS,
+                content=_read_record(folder)["content"],
+            )
+            samples += [
+                FrameSample(
+                    id=f"{planned.name}/{k:06d}",
+                    subject=planned.name,
+                    sequence=sequence,
+                    index=k,
+                    labels=folder / _label_name(k),
+                    split=planned.split,
+                )
+                for k in range(self.recipe.frames)
+            ]
+        return samples
+
+    def verify(self, progress: Progress = silent) -> list[str]:
+        """Compare all files with the hashes recorded when they were rendered."""
+        if not self.is_ready():
+            return [self.how_to_get()]
+        faults = []
+        planned = plan(self.recipe)
+        for done, sequence in enumerate(planned, 1):
+            faults += _faults(self.folder / sequence.name)
+            progress("verify sequences", done, len(planned))
+        return faults
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _frame_name(number: int) -> str:
+    return f"frames/{number:06d}.jpg"
+
+
+def _label_name(number: int) -> str:
+    return f"labels/{number:06d}.png"
+
+
+def _read_record(folder: Path) -> dict:
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record["files"], record["content"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise VidsuiteError(f"{folder / RECORD} is damaged ({error}); remove {folder} and prepare again") from error
+    return record
+
+
+def _faults(folder: Path) -> list[str]:
+    try:
+        files = _read_record(folder)["files"]
+    except VidsuiteError as error:
+        return [str(error)]
+    faults = []
+    for name, sha256 in files.items():
+        path = folder / name
+        if not path.is_file():
+            faults.append(f"{path} is missing; remove {folder} and prepare again")
+        elif hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            faults.append(f"{path} has changed since it was rendered; remove {folder} and prepare again")
+    return faults
+
+
+def render_sequence(options: Options, planned: Planned, root: Path) -> Iterator[int]:
+    """Render one sequence into its folder below `root`, unless somebody did; yields how many frames were added."""
+    from vidsuite_core.video import content_hash
+
+    if (root / planned.name).is_dir():
+        yield options.frames
+        return
+    footage = Footage(options, planned)
+    with atomic_folder(root / planned.name) as folder:
+        files: dict[str, str] = {}
+        (folder / "frames").mkdir()
+        (folder / "labels").mkdir()
+        for number in range(options.frames):
+            files.update(_write_frame(folder, number, footage))
+            if (number + 1) % STEP == 0:
+                yield STEP
+        content = content_hash([folder / _frame_name(number) for number in range(options.frames)])
+        record = {"format": FORMAT, "generator": GENERATOR, **asdict(planned), "content": content, "files": files}
+        (folder / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
+    yield options.frames % STEP
+
+
+def _write_frame(folder: Path, number: int, footage: Footage) -> Iterator[tuple[str, str]]:
+    """Write a frame and its labels; the files' names and hashes."""
+    import cv2
+
+    picture, labels = footage.frame(number)
+    for name, image, suffix, parameters in (
+        (_frame_name(number), picture[..., ::-1], ".jpg", [cv2.IMWRITE_JPEG_QUALITY, QUALITY]),
+        (_label_name(number), labels, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 6]),
+    ):
+        written, encoded = cv2.imencode(suffix, image, parameters)
+        if not written:
+            raise VidsuiteError(f"{folder / name} cannot be encoded by this build of OpenCV; install opencv-python")
+        content = encoded.tobytes()
+        (folder / name).write_bytes(content)
+        yield name, hashlib.sha256(content).hexdigest()
+
+
+def _render_in_processes(options: Options, missing: list[Planned], folder: Path, workers: int) -> Iterator[int]:
+    """Share the sequences among processes of their own; yields how many frames were added.
+
+    Not multiprocessing: its workers would import the user's main module again, which a script must guard against.
+    """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-P", "-m", __package__]
+    with ExitStack() as stack:
+        # One pipe for all, so that their reports come in as they are made.
+        source, sink = os.pipe()
+        reports = stack.enter_context(os.fdopen(source, encoding="utf-8"))
+        running = []
+        try:
+            for worker in range(workers):
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=sink,
+                    stderr=subprocess.PIPE,
+                    env=environment,
+                    text=True,
+                    encoding="utf-8",
+                )
+                stack.enter_context(process)
+                stack.callback(process.kill)
+                running.append(process)
+                share = [asdict(planned) for planned in missing[worker::workers]]
+                job = {"options": asdict(options), "folder": str(folder.resolve()), "planned": share}
+                assert process.stdin
+                with suppress(BrokenPipeError), process.stdin as pipe:  # one that ended early is found below
+                    json.dump(job, pipe)
+        finally:
+            os.close(sink)
+        for line in reports:
+            yield int(line)
+        for process in running:
+            assert process.stderr
+            message = process.stderr.read().strip().splitlines()
+            if process.wait() != 0:
+                reason = message[-1] if message else "the process was killed"
+                raise VidsuiteError(f"rendering sequences failed with code {process.returncode}: {reason}")
+
+
+def work() -> None:
+    """Render the job that comes in on the standard input; a line with the number of frames added goes out at a time."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    job = json.load(sys.stdin)
+    options, folder = Options.from_json(job["options"]), Path(job["folder"])
+    for planned in job["planned"]:
+        for frames in render_sequence(options, Planned(**planned), folder):
+            print(frames, flush=True)

@@ -1,0 +1,183 @@
+"""The plugin as a whole: what it brings, and its models on a small synthetic dataset."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+import vidsuite_core as vs
+from vidsuite_core.engine.config import cell_config, named_weights
+from vidsuite_core.video import count_frames, open_video, probe, write_video
+
+PAPER = Path(__file__).parents[2] / "plugins" / "driving_fanet" / "paper.yaml"
+PEERS = ("fcn18", "bisenet", "fast_scnn")
+
+
+@pytest.fixture(scope="module")
+def suite() -> vs.Suite:
+    return vs.load("driving_fanet")
+
+
+def config_of(suite: vs.Suite, model: str) -> dict[str, object]:
+    spec = suite.models[model].spec
+    assert spec.config is not None
+    return cell_config(spec.config, "paper", [], {}, "fp32")
+
+
+def test_the_plugin_loads_without_faults(suite: vs.Suite) -> None:
+    assert suite.faults == []
+    assert set(suite.benchmarks) == {"driving_fanet/driving_fanet"}
+    definition = suite.benchmarks["driving_fanet"].definition()
+    assert {f"driving_fanet/{name}" for name in definition["datasets"]} == set(suite.datasets)
+    assert {f"driving_fanet/{name}" for name in definition["models"]} == set(suite.models)
+
+
+def test_specs_name_the_weights_that_configs_name(suite: vs.Suite) -> None:
+    for model in suite.models.values():
+        assert model.spec.config is not None
+        for preset in ("quick", "paper"):
+            assert named_weights(cell_config(model.spec.config, preset, [], {}, "fp32")) == set(model.spec.weights)
+        assert all(name in {w.spec.name for w in suite.weights.values()} for name in model.spec.weights)
+
+
+def test_the_paper_preset_has_the_papers_numbers(suite: vs.Suite) -> None:
+    for model in suite.models:
+        config = config_of(suite, model)
+        assert config["train_cfg"]["max_epochs"] == 30
+        assert config["train_dataloader"]["batch_size"] == 16
+
+
+@pytest.mark.parametrize(
+    ("model", "depth", "run"),
+    [
+        ("fanet18", 0, 8),
+        ("fanet18_tca1", 1, 8),
+        ("fanet18_tca2", 2, 8),
+        ("fanet18_tca4", 4, 8),
+        ("fanet18_tca6", 6, 8),
+        ("fanet18_homogeneous", 0, 16),
+        ("fanet18_tca4_homogeneous", 4, 16),
+    ],
+)
+def test_each_row_has_its_depth_and_its_batches(suite: vs.Suite, model: str, depth: int, run: int) -> None:
+    config = config_of(suite, model)
+    assert (config["tca_depth"], config["run"]) == (depth, run)
+    assert suite.models[model].build(num_classes=3).tca_depth == depth
+
+
+def test_reported_rows_are_as_printed(shared: Path) -> None:
+    text = (shared / "papers" / "driving_fanet.txt").read_text(encoding="utf-8")
+    tables = [line.split("\t") for line in text.splitlines() if "\t" in line]
+    rows = {row["model"]: row["scores"] for row in yaml.safe_load(PAPER.read_text(encoding="utf-8"))["rows"]}
+
+    def number(cell: str) -> float:
+        return float(cell.split(" ")[0])
+
+    printed = {cells[0].strip(): cells[1:] for cells in tables}
+    for name in ("FANet (ours)", "FANet (Hu et al., 2021)", "ENet (Siam et al., 2018)", "Netwarp (Gadde et al., 2017)"):
+        assert float(rows[name]["miou"].rstrip("†")) == pytest.approx(number(printed[name][0]) / 100)
+        assert float(rows[name]["fps_paper"].rstrip("†")) == number(printed[name][1])
+        assert ("†" in rows[name]["miou"]) == ("†" in printed[name][0])
+    for column, depth in enumerate((0, 2, 4, 6)):
+        scores = rows[f"FANet, N = {depth}"]
+        assert float(scores["miou"]) == pytest.approx(number(printed["Test mIoU (%)"][column]) / 100)
+        assert float(scores["miou_val"]) == pytest.approx(number(printed["Val. mIoU (%)"][column]) / 100)
+        assert float(scores["miou_train"]) == pytest.approx(number(printed["Train mIoU (%)"][column]) / 100)
+        assert float(scores["fps_paper"]) == number(printed["Speed (FPS)"][column])
+
+
+@pytest.fixture(scope="module")
+def small(suite: vs.Suite, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A benchmark on ten frames a sequence, and the cache that its data is kept in."""
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "small.yaml").write_text(
+        f"""
+protocol: {{type: fixed}}
+datasets: {{synthetic: {{default: true, presets: {{quick: {{frames: 10, size: [64, 48]}}}}}}}}
+models: [fanet18, fanet18_tca4, {", ".join(PEERS)}]
+presets: {{quick: {{timeout: 300, cfg: {{train_cfg: {{max_epochs: 1}}}}}}}}
+"""
+    )
+    spec = vs.BenchmarkSpec(name="small", summary="small", task="video_segmentation", definition=folder / "small.yaml")
+    row = next(iter(suite.benchmarks.values()))
+    suite.benchmarks._rows["driving_fanet/small"] = type(row)("driving_fanet", spec)
+    yield folder / "cache"
+    del suite.benchmarks._rows["driving_fanet/small"]
+
+
+@pytest.mark.parametrize("model", ["fanet18", "fanet18_tca4", *PEERS])
+def test_each_kind_of_model_runs_end_to_end(
+    suite: vs.Suite, small: Path, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDSUITE_CACHE", str(small))
+    results = suite.run(
+        "", benchmark="small", model=model, out=tmp_path / "runs", devices="cpu", keep=("outputs", "weights")
+    )
+    (outcome,) = results.outcomes.values()
+    assert outcome.ok, outcome.attempt and outcome.attempt.record.reason
+    record = outcome.attempt.record
+    assert set(record.files) == {"predictions.npz", "config.py", "log.txt", "outputs.zip", "weights.pth"}
+    arrays = outcome.attempt.predictions()
+    assert arrays["confusion"].shape == (4 * 10, 11, 11)
+    assert (arrays["latency"] > 0).all()
+    assert record.scores["miou"].value is not None
+    assert record.efficiency.sample == "1 frame of 64x48"
+    assert any("synthetic" in warning for warning in record.warnings)
+    assert any("random" in warning for warning in record.warnings) == (model not in PEERS)
+    with zipfile.ZipFile(outcome.attempt.path / "outputs.zip") as maps:
+        assert len(maps.namelist()) == 40
+        label_map = cv2.imdecode(np.frombuffer(maps.read(maps.namelist()[0]), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert label_map.shape == (48, 64)
+    assert label_map.max() < 11
+    suite.models[model].build(num_classes=11, weights=outcome.attempt.path / "weights.pth")
+
+
+def stream(*arguments: str, check: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "vidsuite_core.cli", "stream", *arguments, "--devices", "cpu"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == check, done.stdout + done.stderr
+    return done
+
+
+def test_stream_writes_an_overlay_that_says_its_weights_are_random(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (5, 96, 128, 3), dtype=np.uint8)
+    write_video(tmp_path / "in.mp4", frames, 12)
+    out = tmp_path / "out.mp4"
+    done = stream("driving_fanet/fanet18_tca2", "--input", str(tmp_path / "in.mp4"), "--out", str(out))
+    assert "5 frames with random weights" in done.stdout
+    assert "the video has 12" in done.stdout
+    assert count_frames(out) == 5
+    assert probe(out).width == 128
+    assert probe(out).height > 96  # the legend is below
+    with open_video(out) as video:
+        shown = video.read(0, 5)
+    assert np.abs(shown[:, :96].astype(int) - frames).mean() > 10
+
+
+def test_stream_takes_a_folder_of_images_in_their_natural_order(tmp_path: Path) -> None:
+    for number in (9, 10, 11):
+        cv2.imwrite(str(tmp_path / f"frame {number}.png"), np.full((64, 64, 3), 20 * number, np.uint8))
+    out = tmp_path / "out.mp4"
+    stream("fanet18", "--input", str(tmp_path), "--out", str(out), "--opacity", "0")
+    with open_video(out) as video:
+        brightness = video.read(0, 3)[:, 40:60, 10:50].mean(axis=(1, 2, 3))
+    assert list(brightness) == sorted(brightness)
+
+
+def test_stream_refuses_in_one_line_what_it_cannot_do(tmp_path: Path) -> None:
+    write_video(tmp_path / "in.mp4", np.zeros((2, 64, 64, 3), np.uint8), 12)
+    arguments = ("--input", str(tmp_path / "in.mp4"), "--out", str(tmp_path / "out.mp4"))
+    (tmp_path / "empty").mkdir()
+    assert "takes models of video_segmentation" in stream("seizure_i3d/i3d_lstm_fc", *arguments, check=2).stderr
+    folder = ("--input", str(tmp_path / "empty"), "--out", str(tmp_path / "out.mp4"))
+    assert "holds no images" in stream("fanet18", *folder, check=2).stderr
+    (tmp_path / "w.pth").write_bytes(b"no weights")
+    assert "w.pth" in stream("fanet18", *arguments, "--weights", str(tmp_path / "w.pth"), check=1).stderr
+    assert not (tmp_path / "out.mp4").exists()
