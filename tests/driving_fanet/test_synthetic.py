@@ -391,7 +391,7 @@ class TestDataset:
 
     def test_workers_have_no_influence(self, prepared, tmp_path):
         reports = []
-        other = Synthetic(tmp_path, **TINY, workers=3)
+        other = Synthetic(tmp_path, **TINY, workers=2)
         other.prepare(lambda *report: reports.append(report))
         assert reports[-1][1:] == (18, 18)
         assert [done for _, done, _ in reports] == sorted(done for _, done, _ in reports)
@@ -408,9 +408,9 @@ class TestDataset:
         with pytest.raises(DataNotReady, match="vidsuite data prepare"):
             Synthetic(tmp_path, **TINY).samples()
 
-    def test_verify_finds_changed_missing_and_damaged_files(self, tmp_path):
-        copy = Synthetic(tmp_path, **TINY, workers=1)
-        copy.prepare()
+    def test_verify_finds_changed_missing_and_damaged_files(self, prepared, tmp_path):
+        copy = Synthetic(tmp_path / "copy", **TINY)
+        shutil.copytree(prepared.root, copy.root)
         assert copy.verify() == []
         samples = copy.samples()
         changed, missing = samples[0].sequence.frames[1], samples[4].labels
@@ -427,11 +427,11 @@ class TestDataset:
         started = start(f"Synthetic(root, **{TINY}, workers=1).prepare()", tmp_path)
         ours = Synthetic(tmp_path, **TINY, workers=2)
         deadline = time.monotonic() + 60
-        while not list(tmp_path.glob(f"*/*/{dataset.RECORD}")) and time.monotonic() < deadline:
+        while not list(ours.folder.glob("driven_*")) and time.monotonic() < deadline:
             time.sleep(0.01)
         os.killpg(started.pid, signal.SIGKILL)
         started.wait()
-        done = {path: path.stat().st_mtime_ns for path in ours.folder.glob(f"*/{dataset.RECORD}")}
+        done = {path: path.stat().st_mtime_ns for path in ours.folder.glob(f"[df]*/{dataset.RECORD}")}
         assert 0 < len(done) < 6 and not ours.is_ready()
         ours.prepare()
         assert ours.verify() == []
@@ -453,9 +453,9 @@ class TestDataset:
 
     def test_a_worker_that_fails_is_an_error_with_its_reason(self, tmp_path):
         broken = Synthetic(tmp_path, **TINY, workers=2)
-        broken.folder.parent.mkdir(exist_ok=True)
         broken.folder.mkdir()
-        (broken.folder / plan(broken.recipe)[0].name).write_text("a file in the way")
+        for planned in plan(broken.recipe):
+            (broken.folder / planned.name).write_text("a file in the way")
         with pytest.raises(VidsuiteError, match=r"rendering sequences failed with code 1: .*Error"):
             broken.prepare()
 

@@ -7,7 +7,7 @@ For frame i and one scale the context matrix is M_i = k_i^T v_i (32 x C), and th
 over frames of its own run only. A subclass of `TemporalContext` is a way to weigh the past. Each has a batched
 form for training, without a loop over frames, and a form for streams, which keeps what it needs of N frames.
 
-In paper 004's code the sum over a batch was added to every frame of it, which is right only for the last frame of
+In the paper's published code the sum over a batch was added to every frame of it, right only for the last frame of
 a batch of N + 1; here each frame has its own (tests/driving_fanet/test_tca.py holds both).
 """
 

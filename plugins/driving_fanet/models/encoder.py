@@ -27,7 +27,7 @@ Norm = Literal["batch", "none"]
 
 
 class SkippedBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm that never runs, as in paper 004's code, where it returned its activation alone.
+    """Batch norm that never runs, as in the paper's published code, where it returned its activation alone.
 
     Parameters and statistics exist, so that checkpoints of both fit each other; they get no gradient.
     """

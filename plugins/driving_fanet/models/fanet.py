@@ -36,7 +36,7 @@ class Fanet(nn.Module):
         num_classes: K.
         tca_depth: N, how many past frames' contexts are added.
         context: how they are weighed: "sum" (the paper), "decayed", "learned" or "aligned".
-        norm: "batch", or "none" for what paper 004's code computed: its batch norm never ran.
+        norm: "batch", or "none" for what the paper's published code computed: its batch norm never ran.
         aux_weight: of the loss of each of the two auxiliary heads of Hu et al. (theirs: 0.5), on the smoothed
             maps of the two coarse scales; at 0 there are no heads.
 

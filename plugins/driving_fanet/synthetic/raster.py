@@ -58,14 +58,17 @@ class View:
         return np.take(table, self.ids)
 
 
-def look(world: World, camera: Camera, time: float, reach: float) -> View:
-    """Draw what stands within `reach` metres, and the ground, at `time` in seconds."""
+def look(world: World, camera: Camera, time: float, reach: float, least: float = 1.2) -> View:
+    """Draw what stands within `reach` metres, and the ground, at `time` in seconds.
+
+    What covers fewer than about `least` pixels from its middle outwards is left out.
+    """
     standing = world.mesh
     moving, first, vehicles = _traffic(world, camera, time, reach)
     edges = moving.first[first[:-1]]
     low = np.concatenate([standing.low, np.minimum.reduceat(moving.corners, edges)])
     high = np.concatenate([standing.high, np.maximum.reduceat(moving.corners, edges)])
-    shown, count = np.flatnonzero(_within(camera, low, high, reach)), len(standing.low)
+    shown, count = np.flatnonzero(_within(camera, low, high, reach, least)), len(standing.low)
     rank = np.full(len(low), -1)
     rank[shown] = painters_order(low[shown], high[shown], camera.position, _screens(camera, low[shown], high[shown]))
 
@@ -74,7 +77,7 @@ def look(world: World, camera: Camera, time: float, reach: float) -> View:
     still = _facing(standing.faces, ranges(standing.faces_of, stills), camera)
     car = _facing(moving, ranges(first, cars), camera)
     discs, faces = standing.discs.take(ranges(standing.discs_of, stills)), join([ground, still, car])
-    canvas = _Canvas(camera)
+    canvas = _Canvas(camera, least)
     canvas.add_faces(faces)
     canvas.add_discs(discs)
     canvas.shade(
@@ -113,7 +116,7 @@ def disc_axes(discs: Discs, eye: Floats) -> tuple[Floats, Floats, Floats, Floats
     return right, up, towards, np.column_stack([wide, seen_tall])
 
 
-def _within(camera: Camera, low: Floats, high: Floats, reach: float) -> NDArray[np.bool_]:
+def _within(camera: Camera, low: Floats, high: Floats, reach: float, least: float) -> NDArray[np.bool_]:
     """Which boxes are near enough and not wholly outside the image, judged by their spheres."""
     radius = np.linalg.norm(high - low, axis=-1) / 2
     x, y, depth = camera.seen((low + high) / 2).T
@@ -121,7 +124,7 @@ def _within(camera: Camera, low: Floats, high: Floats, reach: float) -> NDArray[
     for offset, half in ((x, camera.size[0] / 2), (y, camera.size[1] / 2)):
         slant = np.hypot(camera.focal, half + 1)
         near &= np.abs(offset) * camera.focal - depth * (half + 1) < radius * slant
-    return near & (radius * camera.focal > 0.3 * depth)
+    return near & (radius * camera.focal > least * depth)
 
 
 def _screens(camera: Camera, low: Floats, high: Floats) -> Floats:
@@ -155,8 +158,8 @@ def _shadow(corners: Floats, sun: Floats) -> Floats:
 class _Canvas:
     """Polygons in image coordinates, filled in any order."""
 
-    def __init__(self, camera: Camera) -> None:
-        self.camera = camera
+    def __init__(self, camera: Camera, least: float) -> None:
+        self.camera, self.least = camera, least
         shape = camera.size[::-1]
         self.ids, self.shadow = np.zeros(shape, np.int32), np.zeros(shape, np.uint8)
         self._polygons: list[NDArray[np.int32] | None] = []
@@ -169,6 +172,8 @@ class _Canvas:
         """Add convex polygons, one surface each; pickets become polygons of their own."""
         seen = self.camera.seen(faces.corners)
         shown, cut = self._shown(seen, faces.first)
+        across, depth = seen[faces.first[:-1] + 2] - seen[faces.first[:-1]], seen[faces.first[:-1], 2]
+        shown &= cut | (np.linalg.norm(across, axis=-1) * self.camera.focal > self.least * depth)
         pixels = self._pixels(seen)
         bounds = faces.first.tolist()
         polygons: list[NDArray[np.int32] | None] = [None] * len(faces)

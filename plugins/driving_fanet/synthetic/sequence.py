@@ -142,7 +142,7 @@ class Footage:
 
         time = number / FPS
         camera = self.camera(time)
-        view = look(self.world, camera.scaled(self.fine), time, self.reach)
+        view = look(self.world, camera.scaled(self.fine), time, self.reach, 1.2 * self.fine)
         table = describe(view, self.weather, self.world.sun)
         inverse = self.shader.inverse_depth(view, table)
         if self.reach < REACH:
