@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections import defaultdict
 from dataclasses import replace
 from itertools import pairwise
@@ -16,17 +10,14 @@ import cv2
 import numpy as np
 import pytest
 
-from vidsuite_core.errors import DataNotReady, UsageError, VidsuiteError
-from vidsuite_core.video import open_video
 from vidsuite_plugins.driving_fanet.classes import AIRSIM
-from vidsuite_plugins.driving_fanet.synthetic import Synthetic, dataset, weather
+from vidsuite_plugins.driving_fanet.synthetic import dataset, weather
 from vidsuite_plugins.driving_fanet.synthetic.mesh import POOL, SKY, Builder, Skin
 from vidsuite_plugins.driving_fanet.synthetic.order import painters_order
 from vidsuite_plugins.driving_fanet.synthetic.raster import look
 from vidsuite_plugins.driving_fanet.synthetic.render import Shader, describe
 from vidsuite_plugins.driving_fanet.synthetic.sequence import FPS, Footage, Options, plan
 
-TINY = {"frames": 3, "size": (64, 48), "seed": 1, "sequences": 6}
 DEFAULT = Options(frames=100, size=(160, 120), seed=0, sequences=18)
 LARGE = replace(DEFAULT, size=(640, 480))
 DRIVEN, FLOWN = plan(DEFAULT)[0], plan(DEFAULT)[11]
@@ -88,16 +79,6 @@ class TestPlan:
         planned = plan(replace(DEFAULT, sequences=sequences))
         assert len(planned) == sequences
         assert len({(p.mode, p.split) for p in planned}) == 6
-
-    @pytest.mark.parametrize(
-        "options",
-        [{"size": (63, 48)}, {"size": (64,)}, {"size": 64}, {"size": (64, 5000)}, {"frames": 0}, {"seed": -1}]
-        + [{"sequences": n} for n in (0, 4, 7, 2000)],
-    )
-    def test_impossible_options_are_refused(self, tmp_path, options):
-        with pytest.raises(UsageError):
-            Synthetic(tmp_path, **options)
-        assert not list(tmp_path.iterdir())
 
 
 class TestWorld:
@@ -267,6 +248,11 @@ class TestPicture:
         assert picture.std() > 30
         assert ((picture > 3) & (picture < 252)).mean() > 0.75
 
+    def test_any_frame_can_be_rendered_by_itself(self, driven):
+        picture, labels = Footage(DEFAULT, DRIVEN).frame(37)
+        again = driven.frame(37)
+        assert np.array_equal(picture, again[0]) and np.array_equal(labels, again[1])
+
 
 class TestSensor:
     def test_blur_spreads_an_edge_over_its_path_to_both_sides(self):
@@ -323,11 +309,11 @@ class TestSensor:
             errors.append([np.median(np.abs(each - clean)) for each in (here, (here + moved) / 2)])
         one, two = np.mean(errors, axis=0)
         assert one > 4
-        assert two < 0.85 * one
+        assert two < 0.9 * one
 
     def test_exposure_wanders(self, driven):
         gains = [driven.exposure.at(number / FPS) for number in range(500)]
-        assert 0.1 < np.ptp(gains) < 1
+        assert 0.1 < np.ptp(gains) < 1 and np.mean(gains) == pytest.approx(1, abs=0.1)
         assert max(abs(np.diff(gains))) < 0.04
 
 
@@ -358,121 +344,6 @@ class TestShares:
         assert 0.15 < miou(counts.argmax(1)[colour["test"]], labels["test"]) < 0.45
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    tiny = Synthetic(tmp_path_factory.mktemp("synthetic"), **TINY, workers=1)
-    tiny.prepare()
-    return tiny
-
-
-class TestDataset:
-    def test_samples_are_the_frames_of_whole_sequences(self, prepared):
-        samples = prepared.samples()
-        assert prepared.class_names() == AIRSIM
-        assert len(samples) == 18 == len({s.id for s in samples})
-        assert [s.index for s in samples] == [0, 1, 2] * 6
-        assert [s.sequence.name for s in samples] == [p.name for p in plan(prepared.recipe) for _ in range(3)]
-        assert {s.subject for s in samples} == {s.sequence.name for s in samples}
-        assert {s.split for s in samples} == {"train", "val", "test"}
-        assert len({s.sequence.content for s in samples}) == 6
-        sample = samples[4]
-        with open_video(sample.sequence.frames) as video:
-            assert video.count() == sample.sequence.length == 3
-            stored = video.read(1, 2)[0]
-        picture, labels = Footage(prepared.recipe, plan(prepared.recipe)[1]).frame(1)
-        assert np.array_equal(cv2.imread(str(sample.labels), cv2.IMREAD_UNCHANGED), labels)
-        assert np.abs(stored.astype(float) - picture).mean() < 12  # JPEG halves the colours' share of the noise
-        assert sample.sequence.fps == 25
-
-    def test_any_frame_can_be_rendered_by_itself(self, driven):
-        picture, labels = Footage(DEFAULT, DRIVEN).frame(37)
-        again = driven.frame(37)
-        assert np.array_equal(picture, again[0]) and np.array_equal(labels, again[1])
-
-    def test_workers_have_no_influence(self, prepared, tmp_path):
-        reports = []
-        other = Synthetic(tmp_path, **TINY, workers=2)
-        other.prepare(lambda *report: reports.append(report))
-        assert reports[-1][1:] == (18, 18)
-        assert [done for _, done, _ in reports] == sorted(done for _, done, _ in reports)
-        assert other.fingerprint() == prepared.fingerprint()
-        assert [s.sequence.content for s in other.samples()] == [s.sequence.content for s in prepared.samples()]
-
-    def test_the_fingerprint_counts_options_and_not_workers(self, tmp_path):
-        same = Synthetic(tmp_path, **TINY, workers=5).fingerprint()
-        others = [{"frames": 4}, {"size": (48, 64)}, {"seed": 2}, {"sequences": 8}]
-        assert Synthetic(tmp_path, **TINY).fingerprint() == same
-        assert len({same, *(Synthetic(tmp_path, **{**TINY, **other}).fingerprint() for other in others)}) == 5
-
-    def test_samples_before_prepare_say_what_to_do(self, tmp_path):
-        with pytest.raises(DataNotReady, match="vidsuite data prepare"):
-            Synthetic(tmp_path, **TINY).samples()
-
-    def test_verify_finds_changed_missing_and_damaged_files(self, prepared, tmp_path):
-        copy = Synthetic(tmp_path / "copy", **TINY)
-        shutil.copytree(prepared.root, copy.root)
-        assert copy.verify() == []
-        samples = copy.samples()
-        changed, missing = samples[0].sequence.frames[1], samples[4].labels
-        changed.write_bytes(changed.read_bytes()[:-1] + b"x")
-        missing.unlink()
-        (samples[17].labels.parents[1] / dataset.RECORD).write_text("{}")
-        faults = copy.verify()
-        assert len(faults) == 3
-        assert str(changed) in faults[0] and str(missing) in faults[1] and "is damaged" in faults[2]
-        with pytest.raises(VidsuiteError, match="is damaged"):
-            copy.samples()
-
-    def test_a_killed_preparation_leaves_whole_sequences_and_is_resumed(self, tmp_path):
-        started = start(f"Synthetic(root, **{TINY}, workers=1).prepare()", tmp_path)
-        ours = Synthetic(tmp_path, **TINY, workers=2)
-        deadline = time.monotonic() + 60
-        while not list(ours.folder.glob("driven_*")) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        os.killpg(started.pid, signal.SIGKILL)
-        started.wait()
-        done = {path: path.stat().st_mtime_ns for path in ours.folder.glob(f"[df]*/{dataset.RECORD}")}
-        assert 0 < len(done) < 6 and not ours.is_ready()
-        ours.prepare()
-        assert ours.verify() == []
-        assert all(path.stat().st_mtime_ns == stamp for path, stamp in done.items())
-
-    def test_what_a_killed_process_left_behind_is_removed(self, prepared):
-        victim, leave = prepared.folder / "flown_03", "with atomic_folder(root / 'flown_03'): os._exit(9)"
-        shutil.rmtree(victim)
-        assert start(leave, prepared.folder).wait() == 9
-        assert len(list(prepared.folder.glob(".flown_03.*"))) == 1
-        prepared.prepare()
-        assert sorted(path.name for path in prepared.folder.iterdir()) == [p.name for p in plan(prepared.recipe)]
-
-    def test_two_processes_may_prepare_at_once(self, tmp_path):
-        running = [start(f"Synthetic(root, **{TINY}, workers=1).prepare()", tmp_path) for _ in range(2)]
-        assert [process.wait() for process in running] == [0, 0]
-        ours = Synthetic(tmp_path, **TINY)
-        assert ours.is_ready() and ours.verify() == []
-
-    def test_a_worker_that_fails_is_an_error_with_its_reason(self, tmp_path):
-        broken = Synthetic(tmp_path, **TINY, workers=2)
-        broken.folder.mkdir()
-        for planned in plan(broken.recipe):
-            (broken.folder / planned.name).write_text("a file in the way")
-        with pytest.raises(VidsuiteError, match=r"rendering sequences failed with code 1: .*Error"):
-            broken.prepare()
-
-
-def start(statement, root):
-    """A process, of a group of its own, that runs a statement with the path `root`."""
-    program = f"""
-import os
-from pathlib import Path
-from vidsuite_core.paths import atomic_folder
-from vidsuite_plugins.driving_fanet.synthetic import Synthetic
-root = Path({str(root)!r})
-{statement}
-"""
-    return subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
-
-
 def test_a_change_of_the_pictures_needs_a_new_generator_number(driven, flown):
     """Means of 4 x 4 blocks and shares of classes: they move with the drawing, not with a processor's rounding."""
     assert dataset.GENERATOR == 1
@@ -483,4 +354,13 @@ def test_a_change_of_the_pictures_needs_a_new_generator_number(driven, flown):
         assert np.abs(100 * shares(labels) - classes).max() <= 0.5, f"likewise: {(100 * shares(labels)).round(1)}"
 
 
-KNOWN = {"driven": (np.zeros((4, 4)), np.zeros(11)), "flown": (np.zeros((4, 4)), np.zeros(11))}
+KNOWN = {
+    "driven": (
+        [[207, 210, 195, 176], [147, 176, 115, 143], [104, 109, 107, 109], [102, 92, 93, 98]],
+        [44.2, 0.7, 2.2, 4.2, 2.2, 38.7, 1.8, 2.0, 2.7, 0.2, 1.2],
+    ),
+    "flown": (
+        [[100, 100, 106, 99], [84, 79, 86, 110], [82, 79, 101, 113], [97, 81, 84, 110]],
+        [14.7, 2.7, 20.8, 6.6, 1.2, 0.0, 3.5, 8.3, 12.7, 1.9, 27.8],
+    ),
+}

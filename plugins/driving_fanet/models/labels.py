@@ -50,12 +50,12 @@ def label_map(logits: Tensor, size: tuple[int, int], corners: Corners = "apart")
     rows, columns = (_axis(own, n, corners) for own, n in zip(logits.shape[2:], size, strict=True))
     planes = logits[0].float().contiguous()
     classes = _argmax(planes)
-    labels = classes.index_select(1, columns.cell).index_select(0, rows.cell)
     below, beside = classes[rows.next], classes[:, columns.next]
     mixed = (classes != below) | (classes != beside) | (classes != below[:, columns.next])
     y, x = mixed.nonzero(as_tuple=True)
     if len(y) > WORTHWHILE * mixed.numel():
         return _everywhere(logits, size, corners)
+    labels = classes.index_select(1, columns.cell).index_select(0, rows.cell)
     step = max(AT_ONCE // (len(planes) * len(rows.pixels) * len(columns.pixels)), 1)
     for cells in zip(y.split(step), x.split(step), strict=True):
         _fill(labels, planes, rows, columns, *cells)
@@ -63,8 +63,10 @@ def label_map(logits: Tensor, size: tuple[int, int], corners: Corners = "apart")
 
 
 def _everywhere(logits: Tensor, size: tuple[int, int], corners: Corners) -> Tensor:
-    """The same by interpolating all classes for all pixels."""
-    return F.interpolate(logits, size, mode="bilinear", align_corners=corners == "aligned").argmax(1)[0].byte()
+    """The same by interpolating all classes for all pixels; a CPU does that faster with classes side by side."""
+    if logits.device.type == "cpu":
+        logits = logits.clone(memory_format=torch.channels_last)
+    return F.interpolate(logits, size, mode="bilinear", align_corners=corners == "aligned").argmax(dim=1)[0].byte()
 
 
 @dataclass(frozen=True)
@@ -74,14 +76,14 @@ class _Axis:
     Attributes:
         next: (m,), the place after each, the last's being itself.
         cell: (n,), the last place not after each pixel.
+        weight: (n,), of the next place in each pixel.
         pixels: (p, m), the pixels of each cell, the last repeated where a cell has fewer than others.
-        weights: (p, m), of the next place in each of those pixels.
     """
 
     next: Tensor
     cell: Tensor
+    weight: Tensor
     pixels: Tensor
-    weights: Tensor
 
 
 @lru_cache(maxsize=64)
@@ -98,7 +100,7 @@ def _axis(places: int, pixels: int, corners: Corners) -> _Axis:
     offsets = torch.arange(int(counts.max()))[:, None].clamp(max=(counts - 1).clamp_min(0))
     of_cell = (first + offsets).clamp_max(pixels - 1)
     after = (torch.arange(places) + 1).clamp_max(places - 1)
-    return _Axis(after, cell, of_cell, weight[of_cell])
+    return _Axis(after, cell, weight, of_cell)
 
 
 def _fill(labels: Tensor, planes: Tensor, rows: _Axis, columns: _Axis, y: Tensor, x: Tensor) -> None:
@@ -109,7 +111,7 @@ def _fill(labels: Tensor, planes: Tensor, rows: _Axis, columns: _Axis, y: Tensor
     width = planes.shape[2]
     flat = planes.flatten(1)
     corners = [flat[:, None, i * width + j] for i in (y, rows.next[y]) for j in (x, columns.next[x])]
-    across, down = columns.weights[:, x], rows.weights[:, None, y]
+    across, down = columns.weight[columns.pixels[:, x]], rows.weight[rows.pixels[:, None, y]]
     above, below = torch.lerp(corners[0], corners[1], across), torch.lerp(corners[2], corners[3], across)
     classes = _argmax(torch.lerp(above[:, None], below[:, None], down))
     labels[rows.pixels[:, None, y], columns.pixels[:, x]] = classes

@@ -282,4 +282,5 @@ def work() -> None:
     options, folder = Options.from_json(job["options"]), Path(job["folder"])
     for planned in job["planned"]:
         for frames in render_sequence(options, Planned(**planned), folder):
-            print(frames, flush=True)
+            # In one piece, whatever buffering Python was started with: other processes write into the same pipe.
+            os.write(sys.stdout.fileno(), f"{frames}\n".encode())

@@ -70,7 +70,8 @@ class Style:
 
 def pick(rng: np.random.Generator, colours: tuple[Colour, ...], spread: float = 0.12) -> Colour:
     """One of the colours, a little brighter or darker and of a little other hue."""
-    red, green, blue = colours[int(rng.integers(len(colours)))] * (1 + rng.normal(0, 0.03, 3))
+    chosen, hue = colours[int(rng.integers(len(colours)))], (1 + rng.normal(0, 0.03, 3)).tolist()
+    red, green, blue = (part * factor for part, factor in zip(chosen, hue, strict=True))
     return shade((red, green, blue), float(rng.uniform(1 - spread, 1 + spread)))
 
 

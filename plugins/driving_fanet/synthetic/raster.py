@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsuite_plugins.driving_fanet.synthetic.camera import NEAR, Camera
-from vidsuite_plugins.driving_fanet.synthetic.mesh import Discs, Faces, Floats, Ints, join, outlines, ranges
+from vidsuite_plugins.driving_fanet.synthetic.mesh import SKY, Discs, Faces, Floats, Ints, join, outlines, ranges
 from vidsuite_plugins.driving_fanet.synthetic.order import painters_order
 from vidsuite_plugins.driving_fanet.synthetic.vehicles import LONGEST, turned
 from vidsuite_plugins.driving_fanet.synthetic.world import World
@@ -52,8 +52,6 @@ class View:
     @property
     def labels(self) -> NDArray[np.uint8]:
         """The class of each pixel (H, W)."""
-        from vidsuite_plugins.driving_fanet.synthetic.mesh import SKY
-
         table = np.concatenate([[SKY], self.faces.label, self.discs.label]).astype(np.uint8)
         return np.take(table, self.ids)
 

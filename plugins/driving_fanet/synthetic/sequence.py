@@ -31,6 +31,9 @@ HIDDEN = 4.5
 FINE = 320
 """Frames less wide than this are drawn twice as fine, then averaged."""
 
+MODES = {"driven": (drive, 1.0), "flown": (fly, 1.3)}
+"""How the camera moves, and its mean gain, which suits a picture with much sky or with none."""
+
 RANDOM_WORLD, RANDOM_CAMERA, RANDOM_SENSOR = range(3)
 
 
@@ -85,7 +88,7 @@ def plan(options: Options) -> list[Planned]:
     each = options.sequences // 2
     test, val = max(round(each * 2 / 9), 1), max(round(each / 9), 1)
     planned = []
-    for offset, mode in enumerate(("driven", "flown")):
+    for offset, mode in enumerate(MODES):
         for k in range(each):
             split = "train" if k < each - test - val else "val" if k < each - test else "test"
             planned.append(
@@ -121,8 +124,9 @@ class Footage:
         self.fine = 2 if options.size[0] < FINE else 1
         seconds, rng = options.frames / FPS, options.random(RANDOM_CAMERA, planned.index)
         world = build_world(options.random(RANDOM_WORLD, planned.index), 0.5 * self.weather.glow)
-        self.exposure = sky.Exposure.draw(rng)
-        self.track: Track = (drive if planned.mode == "driven" else fly)(world, rng, seconds)
+        way, gain = MODES[planned.mode]
+        self.exposure = sky.Exposure.draw(rng, gain)
+        self.track: Track = way(world, rng, seconds)
         self.world: World = replace(world, traffic=_out_of_the_way(world.traffic, self.track, seconds))
         size = options.size
         self.shader = Shader(self.world, self.weather, (size[0] * self.fine, size[1] * self.fine))

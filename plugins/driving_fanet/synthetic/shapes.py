@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -146,8 +147,8 @@ def add_tree(
     for k in range(count):
         size = float(rng.uniform(0.42, 0.62))
         angle, level = 2.4 * k + rng.uniform(0, 0.8), (k + 0.5) / count * 2 - 1
-        out = radius * np.sqrt(max(1 - level**2, 0.05)) * 0.9 * (1 - size)
-        centre = (at[0] + np.cos(angle) * out, at[1] + np.sin(angle) * out, bare + tall * (1 + level * (1 - size)))
+        out = radius * math.sqrt(max(1 - level**2, 0.05)) * 0.9 * (1 - size)
+        centre = (at[0] + math.cos(angle) * out, at[1] + math.sin(angle) * out, bare + tall * (1 + level * (1 - size)))
         tone = 0.85 + 0.25 * (level + 1) / 2 + rng.uniform(-0.08, 0.08)
         leaves = Skin(TREE, tx.LEAVES, shade(green, float(tone)), (tile, tile))
         builder.disc(centre, (radius * size, tall * size), leaves, rng)
@@ -180,8 +181,8 @@ def add_bush(builder: Builder, rng: np.random.Generator, at: Point, radius: floa
     skin = Skin(VEGETATION, tx.LEAVES, green, (1.4, 1.4))
     for k in range(3):
         angle = 2.1 * k + rng.uniform(0, 1)
-        away = 0.4 * radius * np.array([np.cos(angle), np.sin(angle)])
-        centre = (at[0] + away[0], at[1] + away[1], 0.55 * radius * rng.uniform(0.8, 1.2))
+        out, up = 0.4 * radius, 0.55 * radius * float(rng.uniform(0.8, 1.2))
+        centre = (at[0] + out * math.cos(angle), at[1] + out * math.sin(angle), up)
         size = radius * 0.6
         builder.disc(centre, (size, size), replace(skin, tint=shade(green, float(rng.uniform(0.8, 1.15)))), rng)
     return builder.end()

@@ -92,7 +92,7 @@ def _grid() -> tuple[Tile, Tile]:
     return rows, columns
 
 
-def _cells(rng: np.random.Generator, count: int) -> tuple[Tile, Tile]:
+def _cells(rng: np.random.Generator, count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """A repeating pattern of `count` cells: each texel's cell number, and its distance to the next cell in tiles."""
     share = ((np.arange(SIZE) + 0.5) / SIZE).astype(np.float32)
     nearest, second = np.full((2, SIZE, SIZE), 2.0, np.float32)

@@ -120,20 +120,22 @@ WEATHERS = (
 
 @dataclass(frozen=True)
 class Exposure:
-    """The camera's gain, which wanders slowly about 1."""
+    """The camera's gain, which wanders slowly about `level`."""
 
+    level: float
     rates: Floats
     phases: Floats
     swing: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Exposure:
+    def draw(cls, rng: np.random.Generator, level: float) -> Exposure:
         """A gain of its own for a sequence."""
-        return cls(rng.uniform(0.05, 0.5, 3), rng.uniform(0, 2 * np.pi, 3), float(rng.uniform(0.06, 0.16)))
+        return cls(level, rng.uniform(0.05, 0.5, 3), rng.uniform(0, 2 * np.pi, 3), float(rng.uniform(0.06, 0.16)))
 
     def at(self, time: float) -> float:
         """The gain at `time` in seconds."""
-        return float(np.exp(self.swing * np.sin(2 * np.pi * self.rates * time + self.phases).sum() / np.sqrt(1.5)))
+        course = np.sin(2 * np.pi * self.rates * time + self.phases).sum() / np.sqrt(1.5)
+        return self.level * float(np.exp(self.swing * course))
 
 
 def blur_along(picture: Picture, flow: tuple[Floats, Floats]) -> Picture:
