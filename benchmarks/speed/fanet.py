@@ -153,9 +153,7 @@ def prepare_network(depth: int, weights: Path | None, device: torch.device) -> F
 def print_machine(device: torch.device, options: argparse.Namespace) -> None:
     name = torch.cuda.get_device_name() if device.type == "cuda" else torch.cpu.get_capabilities()["cpu_name"]
     bf16 = "with" if multiplies_bf16(device) else "without"
-    weights = (
-        options.weights or "RANDOM: label maps, and so how many cells are mixed, are not those of a trained network"
-    )
+    weights = options.weights or "RANDOM, so that label maps, and what they cost, are not a trained network's"
     print(f"{name} ({bf16} bfloat16 products), torch {torch.__version__}, {options.threads} threads")
     print(f"FANet-{options.depth}, 19 classes, {options.calls} rounds; weights: {weights}")
 
@@ -196,9 +194,10 @@ def list_ways(network: Fanet, device: torch.device, backends: Sequence[str], pre
 
 def normalised(frames: Tensor, device: torch.device, memory_format: torch.memory_format) -> Tensor:
     """uint8 (B, H, W, 3) on the host -> float32 (B, 3, H, W) on `device`, by ImageNet's mean and spread."""
-    mean, spread = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, SPREAD))
-    x = frames.to(device).permute(0, 3, 1, 2).to(torch.float32, memory_format=memory_format)
-    return x.sub_(mean).div_(spread)
+    spread = torch.tensor(SPREAD, device=device)
+    scale, offset = (part.repeat(frames.shape[2]) for part in (1 / spread, -torch.tensor(MEAN, device=device) / spread))
+    rows = torch.addcmul(offset, frames.to(device).flatten(2).float(), scale)
+    return rows.view(frames.shape).permute(0, 3, 1, 2).contiguous(memory_format=memory_format)
 
 
 def enlarged_argmax(logits: Tensor, size: Size) -> Tensor:

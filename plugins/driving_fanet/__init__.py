@@ -54,22 +54,22 @@ def vidsuite_datasets():
 def vidsuite_models():
     """FANet with contexts of several depths, both batch formulations, and what else one could choose."""
 
-    def fanet(name, summary, layers=18, **more):
+    def on_resnet(name, summary, layers=18, **more):
         return model(name, summary, weights=(f"resnet{layers}_imagenet",), **more)
 
     def model(name, summary, **more):
         return ModelSpec(name=name, summary=summary, task=_TASK, config=_HERE / "configs" / f"{name}.py", **more)
 
     return [
-        fanet("fanet18", "FANet-18 on single frames (N = 0)", paper=_PAPER),
+        on_resnet("fanet18", "FANet-18 on single frames (N = 0)", paper=_PAPER),
         *(
-            fanet(f"fanet18_tca{n}", f"FANet-18, context of the last {n} frame{'s' * (n > 1)}", paper=_PAPER)
+            on_resnet(f"fanet18_tca{n}", f"FANet-18, context of the last {n} frame{'s' * (n > 1)}", paper=_PAPER)
             for n in (1, 2, 4, 6)
         ),
-        fanet("fanet18_homogeneous", "FANet-18 (N = 0), trained on batches of one sequence", paper=_PAPER),
-        fanet("fanet18_tca4_homogeneous", "FANet-18 (N = 4), trained on batches of one sequence", paper=_PAPER),
-        fanet("fanet34", "FANet-34 on single frames", layers=34, paper="Hu et al. 2021"),
-        model("fcn18", "FCN head on ResNet-18", paper="Long et al. 2015"),
+        on_resnet("fanet18_homogeneous", "FANet-18 (N = 0), trained on batches of one sequence", paper=_PAPER),
+        on_resnet("fanet18_tca4_homogeneous", "FANet-18 (N = 4), trained on batches of one sequence", paper=_PAPER),
+        on_resnet("fanet34", "FANet-34 on single frames", layers=34, paper="Hu et al. 2021"),
+        on_resnet("fcn18", "FCN head on ResNet-18", paper="Long et al. 2015"),
         model("bisenet", "BiSeNet, ResNet-18", paper="Yu et al. 2018"),
         model("fast_scnn", "Fast-SCNN", paper="Poudel et al. 2019"),
     ]

@@ -35,17 +35,20 @@ class Shuffled(Protocol):
 class SequenceBatches(Sampler[list[tuple[int, int]]]):
     """Batches of (place in the dataset, draw), the draw being the same for the frames of a run.
 
-    Every epoch cuts each sequence into runs anew, from a random first frame on, and shuffles the runs; where the
-    first N frames of a run go without loss in one epoch they receive it in others. A frame is in one batch an epoch
-    at most, as in the paper, so that the greater N is, the fewer frames of a batch receive a loss: (run - N) / run.
+    Every epoch cuts each sequence into runs anew, from a random first frame on, so that a frame that is context alone
+    in one epoch receives a loss in others, unless it is one of a sequence's first N. Runs are shuffled and packed:
+    whole runs first, and what was left over of sequences into the room that remains. A batch under half of `batch_size` is
+    left out for the epoch, if it is not the only one: statistics of a few frames would mislead batch norm. The greater
+    N is, the fewer frames of a batch receive a loss: (run - N) / run.
 
     Args:
         sampler: mmengine's, see `Shuffled`; its dataset is a `vidsuite.FrameDataset`.
-        batch_size: frames a batch; 16 in the paper.
-        run: frames a run, at most `batch_size`, which is homogeneous batching. A shorter sequence is one run.
+        batch_size: frames a batch, at most; 16 in the paper.
+        run: frames a run. With `batch_size`, each batch is one run (homogeneous). A shorter sequence is one run.
         context: N, the depth of the temporal context; runs too short for it are left out.
-        step: frames from one run's beginning to the next one's in a sequence; by default `run`. With `run - context`
-            every frame but a sequence's first N receives a loss once an epoch, at the price of longer epochs.
+        step: frames from one run's beginning to the next one's in a sequence; by default `run`, and a frame comes once
+            an epoch at most, as in the paper. With `run - context` every frame but a sequence's first N receives a loss
+            about once an epoch, and epochs are longer.
 
     Raises:
         UsageError: no sequence has a run of N + 1 frames, or runs do not fit into batches.
@@ -78,12 +81,27 @@ class SequenceBatches(Sampler[list[tuple[int, int]]]):
         rng = random.Random(f"{self.sampler.seed} {epoch}")  # noqa: S311
         runs = [run for sequence in self.sequences for run in self._cut(sequence, rng)]
         rng.shuffle(runs)
-        batches: list[list[tuple[int, int]]] = []
+        batches = self._pack(sorted(runs, key=len, reverse=True))  # stable: runs of one length stay shuffled
+        large = [batch for batch in batches if 2 * sum(map(len, batch)) >= self.batch_size] or batches[:1]
+        rng.shuffle(large)
+        return [[(place, draw) for run in batch for draw in [rng.getrandbits(32)] for place in run] for batch in large]
+
+    def _pack(self, runs: list[Run]) -> list[list[Run]]:
+        """Each run in the first batch that has room for it; where a batch is one run, in one of its own."""
+        if self.run == self.batch_size:
+            return [[run] for run in runs]
+        batches: list[list[Run]] = []
+        rooms: dict[int, int] = {}  # of batches that are not full
         for run in runs:
-            if not batches or len(batches[-1]) + len(run) > self.batch_size:
+            place = next((place for place, room in rooms.items() if room >= len(run)), None)
+            if place is None:
+                place = len(batches)
                 batches.append([])
-            draw = rng.getrandbits(32)
-            batches[-1] += [(place, draw) for place in run]
+                rooms[place] = self.batch_size
+            batches[place].append(run)
+            rooms[place] -= len(run)
+            if not rooms[place]:
+                del rooms[place]
         return batches
 
     def _cut(self, sequence: Run, rng: random.Random) -> Iterator[Run]:

@@ -45,7 +45,9 @@ def test_runs_are_consecutive_and_no_frame_comes_twice(lengths, run, context, ep
     source = sampler(lengths, epoch=epoch)
     batches = SequenceBatches(source, 16, run, context).batches(epoch)
     places = [place for batch in batches for place, _ in batch]
+    assert batches
     assert len(places) == len(set(places))
+    assert len(batches) == 1 or min(map(len, batches)) >= 8
     for batch in batches:
         assert len(batch) <= 16
         for found in runs_of(batch, source.dataset.frames):
@@ -53,12 +55,19 @@ def test_runs_are_consecutive_and_no_frame_comes_twice(lengths, run, context, ep
 
 
 def test_homogeneous_batches_are_of_one_sequence_and_mixed_ones_are_not():
-    source = sampler([64] * 4)
-    homogeneous = [b for b in SequenceBatches(source, 16, run=16) if len(b) == 16]
-    mixed = [b for b in SequenceBatches(source, 16, run=4) if len(b) == 16]
-    assert homogeneous
-    assert all(len(runs_of(b, source.dataset.frames)) == 1 for b in homogeneous)
+    source = sampler([24, 30, 64, 64])
+    for epoch in range(10):
+        homogeneous = SequenceBatches(source, 16, run=16).batches(epoch)
+        assert all(len(runs_of(b, source.dataset.frames)) == 1 for b in homogeneous)
+    mixed = SequenceBatches(source, 16, run=4).batches(0)
     assert any(len({frame[0] for run in runs_of(b, source.dataset.frames) for frame in run}) > 2 for b in mixed)
+
+
+@pytest.mark.parametrize("context", [0, 2, 4, 6])
+def test_mixed_batches_are_full_for_the_greater_part(context):
+    made = SequenceBatches(sampler([24] * 12), 16, run=8, context=context)
+    sizes = [len(batch) for epoch in range(10) for batch in made.batches(epoch)]
+    assert sum(sizes) / len(sizes) > 15
 
 
 def test_every_frame_that_can_receives_a_loss_in_some_epoch():

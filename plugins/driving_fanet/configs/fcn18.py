@@ -3,7 +3,7 @@ _base_ = ['mmseg::_base_/models/fcn_r50-d8.py', '_training.py']
 
 model = dict(
     data_preprocessor=dict(bgr_to_rgb=False, size_divisor=1),
-    pretrained=None,
+    pretrained='weights://resnet18_imagenet',
     backbone=dict(type='ResNet', depth=18, dilations=(1, 1, 1, 1), strides=(1, 2, 2, 2)),
     decode_head=dict(in_channels=512, channels=128, num_classes='dataset', loss_decode=dict(avg_non_ignore=True)),
     auxiliary_head=None)

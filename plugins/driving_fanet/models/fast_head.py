@@ -24,9 +24,6 @@ from vidsuite_plugins.driving_fanet.models.fast_stem import rows_of
 from vidsuite_plugins.driving_fanet.models.folded import Folded, MakeLayer, fold, fold_block, leaky_
 from vidsuite_plugins.driving_fanet.models.winograd import TILE
 
-BAND = 1 << 20
-"""Values of the widest map, at most, that are held at once on a CPU: 4 MiB in float32."""
-
 
 class FastHead:
     """`OutputHead` and the enlargement and concatenation before it.
