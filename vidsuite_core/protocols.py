@@ -136,6 +136,10 @@ def inner_split(fold: Fold, samples: Sequence[Any], seed: int = 0) -> tuple[Fold
     training = set(fold.train)
     inside = [sample for sample in samples if sample.id in training]
     parts = min(5, *(len(members) for members in _strata(inside).values()))
+    if parts < 2:
+        raise UsageError(
+            "selection=inner needs two training subjects of each class, or samples of split 'val'; use selection=last"
+        )
     inner = grouped_kfold(inside, folds=parts, seed=seed)[0]
     return Fold(fold.name, inner.train, fold.test), inner.test
 

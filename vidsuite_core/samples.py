@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+VOID = 255
+"""In label maps: a pixel that belongs to no class, trains nothing and is not scored."""
+
 Box = tuple[float, float, float, float]
 """x1, y1, x2, y2 in pixels of the frame, x2 and y2 exclusive."""
 
@@ -55,7 +58,8 @@ class FrameSequence:
         frames: a video file, or the frames in order as image files.
         length: number of frames.
         fps: frames per second.
-        content: sha256 of the frames' content; what caches are keyed by.
+        content: differs wherever the frames do: their sha256, or for large sets a hash of names and sizes.
+            What caches are keyed by.
     """
 
     name: str
@@ -76,7 +80,7 @@ class FrameSample:
         index: which of the sequence's frames it is, from 0.
         labels: 8 or 16 bit PNG (H, W) of the frame's size.
         label_of: class of each value in `labels`, for files that hold other numbers than classes;
-            a value that is missing, and 255, is void.
+            a value that is missing is void. Without it, 255 is.
         split: "train", "val" or "test" where the dataset brings a split of its own.
     """
 

@@ -37,7 +37,7 @@ class SequenceBatches(Sampler[list[tuple[int, int]]]):
 
     Every epoch cuts each sequence into runs anew, from a random first frame on, so that a frame that is context alone
     in one epoch receives a loss in others, unless it is one of a sequence's first N. Runs are shuffled and packed:
-    whole runs first, and what was left over of sequences into the room that remains. A batch under half of `batch_size` is
+    whole runs first, and what was left over of sequences into the room that remains. A batch under half of the size is
     left out for the epoch, if it is not the only one: statistics of a few frames would mislead batch norm. The greater
     N is, the fewer frames of a batch receive a loss: (run - N) / run.
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 
-RGB = tuple[int, int, int]
+from vidsuite_core.overlay import RGB, hues
 
 AIRSIM = (
     "road",
@@ -121,7 +120,4 @@ PALETTES: dict[tuple[str, ...], tuple[RGB, ...]] = {
 def palette(classes: Sequence[str]) -> tuple[RGB, ...]:
     """A colour (r, g, b) of 0 to 255 for each class: of `PALETTES`, or hues spread evenly for a set not in it."""
     known = PALETTES.get(tuple(classes))
-    if known is not None:
-        return known
-    hues = (colorsys.hsv_to_rgb(index / max(len(classes), 1), 0.75, 0.9) for index in range(len(classes)))
-    return tuple((round(255 * r), round(255 * g), round(255 * b)) for r, g, b in hues)
+    return hues(len(classes)) if known is None else known

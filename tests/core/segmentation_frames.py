@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from vidsuite_core.samples import VOID
 from vidsuite_core.tasks.video_segmentation import VideoSegmentation
 
 Arrays = dict[str, np.ndarray]
-VOID = 255
 
 
 def frame(sequence: str, position: int, *, true: Any, found: Any, **more: Any) -> dict[str, Any]:

@@ -211,6 +211,13 @@ def test_the_val_side_shares_no_subject_with_the_others(other: str) -> None:
         make_folds({"type": "fixed"}, [*samples, Sample("c", "s3", split="val")])
 
 
+def test_an_inner_split_that_cannot_be_made_says_what_to_do() -> None:
+    samples = [Sample("a", "s1"), Sample("b", "s2", split="test")]
+    (fold,) = make_folds({"type": "fixed"}, samples)
+    with pytest.raises(UsageError, match="use selection=last"):
+        inner_split(fold, samples)
+
+
 def test_a_fixed_split_that_divides_a_subject_is_refused() -> None:
     samples = [Sample("a", "s1"), Sample("b", "s1", split="test"), Sample("c", "s2")]
     with pytest.raises(VidsuiteError, match=r"subject 's1' is on both sides"):

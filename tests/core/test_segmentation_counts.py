@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from segmentation_frames import VOID, frame, random_maps
+from segmentation_frames import frame, random_maps
 
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.samples import VOID
 from vidsuite_core.tasks import segmentation_counts as counts
 from vidsuite_core.tasks.segmentation_reducer import LAGS, FrameReducer, save_label_map
 from vidsuite_core.tasks.video_segmentation import VideoSegmentation

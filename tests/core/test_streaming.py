@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from segmentation_frames import VOID, arrays_of, frame, random_arrays, random_maps
+from segmentation_frames import arrays_of, frame, random_arrays, random_maps
 
+from vidsuite_core.samples import VOID
 from vidsuite_core.tasks.segmentation_reducer import LAGS
 from vidsuite_core.tasks.streaming import RATES, schedule, streaming_counts, streaming_miou, typical_latency
 from vidsuite_core.tasks.video_segmentation import VideoSegmentation
@@ -115,6 +116,34 @@ def test_one_labelled_frame_after_others_that_are_context() -> None:
         assert streaming_miou(arrays, latency=frames_late / 17) == TASK.score(alone)["miou"]
     # Nothing of frames 11 to 19 would be ready, but something of those before might.
     assert np.isnan(streaming_miou(arrays, latency=9 / 17))
+
+
+@pytest.mark.parametrize("position", [0, 19])
+def test_single_frames_are_no_streams(position: int) -> None:
+    maps = random_maps(0, 3, classes=2)
+    arrays = arrays_of(
+        TASK, [frame(name, position, true=one, found=one) for name, one in zip("abc", maps, strict=True)]
+    )
+    scores = TASK.score(arrays)
+    assert scores["miou"] == 1
+    assert np.isnan(scores["streaming_miou"])
+    assert set(TASK.details(arrays)["streaming"]["miou"].values()) == {None}
+    assert np.isnan(TASK.resample_all([arrays], 5, seed=0)["streaming_miou"]).all()
+
+
+@pytest.mark.parametrize("position", [0, 19])
+def test_single_frames_beside_streams_are_left_out(position: int) -> None:
+    streams = one_row(stream(4))
+    single = frame("b", position, true=[[0, 1]], found=[[0, 1]])
+    mixed, alone = arrays_of(TASK, [*streams, single], fps=10), arrays_of(TASK, streams, fps=10)
+    for latency in (0.0, 0.1, 0.2, 9.0):
+        assert streaming_miou(mixed, latency=latency) == streaming_miou(alone, latency=latency)
+    assert not streaming_counts(mixed, latency=0.1)[-1].any()
+
+
+def test_one_labelled_frame_after_context_is_a_stream() -> None:
+    frames = [frame("a", n, true=[[0, 1]], found=[[0, 1]], scored=n == 1) for n in range(2)]
+    assert streaming_miou(arrays_of(TASK, frames, fps=10), latency=0.1) == 1
 
 
 def test_streams_of_other_rates_and_lengths_are_kept_apart() -> None:

@@ -201,9 +201,17 @@ def changed(name: str, place: Any, value: Any) -> tuple[str, np.ndarray]:
         ("position", np.full(20, 2**40)),
         ("latency", np.zeros(20)),
         ("latency", np.full(20, np.inf)),
+        changed("latency", 3, -0.1),
+        changed("latency", 3, 5e-324),
+        changed("latency", 3, 0.9e-9),
+        changed("latency", 3, 1.1e6),
+        changed("latency", 3, 1e308),
         ("latency", np.ones(20, int)),
         ("fps", np.full(20, np.nan)),
         ("fps", np.full(20, -1.0)),
+        changed("fps", 3, 0),
+        changed("fps", 3, 1.1e6),
+        changed("fps", 3, np.inf),
     ],
 )
 def test_arrays_of_another_form_are_refused(name: str, value: np.ndarray) -> None:
@@ -220,6 +228,67 @@ def test_more_lags_than_are_stored_are_refused() -> None:
     arrays["lags"][-1] += 1
     with pytest.raises(VidsuiteError, match="'lagged'"):
         VideoSegmentation(list("abcd")).check(arrays)
+
+
+@pytest.mark.parametrize(("latency", "fps"), [(1e-9, 5e-324), (1e-9, 1e6), (1e6, 5e-324), (1e6, 1e6)])
+@pytest.mark.filterwarnings("error")
+def test_the_extremes_that_are_taken_score_without_a_warning(latency: float, fps: float) -> None:
+    task = VideoSegmentation(list("abcd"))
+    arrays = {**random_arrays(0), "latency": np.full(20, latency), "fps": np.full(20, fps)}
+    task.check(arrays)
+    assert 0 <= task.score(arrays)["streaming_miou"] <= 1
+    assert task.details(arrays)["streaming"]["latency"] == latency
+
+
+def run_of(places: list[tuple[str, int, bool]]) -> tuple[VideoSegmentation, dict[str, np.ndarray]]:
+    """A task and the stored arrays of frames (sequence, position, scored) that are all alike."""
+    frames = [frame(name, place, true=[[0]], found=[[0]], scored=scored) for name, place, scored in places]
+    return TASK, arrays_of(TASK, frames)
+
+
+def with_lags(arrays: dict[str, np.ndarray], row: int, lags: int) -> dict[str, np.ndarray]:
+    """The arrays with other lags in a row, and `lagged` to match."""
+    arrays = {name: column.copy() for name, column in arrays.items()}
+    arrays["lags"][row] = lags
+    arrays["lagged"][row] = np.where(np.arange(LAGS)[:, None, None] < lags, arrays["confusion"][row], 0)
+    return arrays
+
+
+def test_a_frame_that_stands_twice_is_refused() -> None:
+    task, arrays = run_of([("a", 0, True), ("b", 0, True), ("b", 1, True)])
+    task.check(arrays)
+    arrays["recording"] = np.array(["b", "b", "b"])
+    with pytest.raises(VidsuiteError, match="name a frame twice: 'recording' and 'position'"):
+        task.check(arrays)
+
+
+@pytest.mark.parametrize(
+    ("row", "lags", "message"),
+    [
+        (0, 1, "than 'position' leaves"),
+        (1, 0, "of an earlier frame"),  # though frame 0 was predicted right before it
+        (2, 5, "of an earlier frame"),  # reaches back to frame 1 and beyond, which frame 1 does not
+        (2, 4, "of an earlier frame"),  # begins with frame 2, right after one that was predicted
+        (4, 2, "of an earlier frame"),  # two above those of its predecessor
+        (6, 1, "of an earlier frame"),  # likewise across a frame that is context
+        (6, 3, "of an earlier frame"),
+    ],
+)
+def test_lags_that_disagree_with_an_earlier_frame_are_refused(row: int, lags: int, message: str) -> None:
+    labelled = [("a", 0), ("a", 1), ("a", 6), ("b", 4), ("b", 5), ("c", 4), ("c", 6)]
+    task, arrays = run_of(sorted([*((*place, True) for place in labelled), ("c", 5, False)]))
+    task.check(arrays)
+    assert arrays["lags"].tolist() == [0, 1, 0, 0, 1, 0, 2]
+    with pytest.raises(VidsuiteError, match=message):
+        task.check(with_lags(arrays, row, lags))
+
+
+@pytest.mark.parametrize("gap", range(1, LAGS + 4))
+def test_lags_as_the_reducer_counts_them_are_taken(gap: int) -> None:
+    for begin in range(gap + 1):  # the run in which the last frame stands begins here
+        places = [("a", n, n in (0, gap)) for n in range(gap + 1) if n == 0 or n >= begin]
+        task, arrays = run_of(places)
+        task.check({name: column[::-1] for name, column in arrays.items()})
 
 
 @pytest.mark.parametrize("name", ["confusion", "boundary", "stable", "lagged", "lags", "latency", "position", "fps"])

@@ -87,6 +87,19 @@ def test_splits_csv_decides(source, tmp_path):
         imported(source, tmp_path, "other")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("split,run\ntrain,run1\n\ntrain\n", "splits.csv: row 4 ends before the column run; complete or remove it$"),
+        ("run,split\nrun1\n", "splits.csv: row 2 ends before the column split; complete or remove it$"),
+    ],
+)
+def test_a_short_row_of_splits_csv_is_named(source, tmp_path, text, words):
+    (source / "splits.csv").write_text(text)
+    with pytest.raises(VidsuiteError, match=words):
+        imported(source, tmp_path)
+
+
 @pytest.mark.parametrize("as_ids", [False, True])
 @pytest.mark.parametrize("form", ["csv", "yaml"])
 def test_ids_and_colours_become_classes(source, tmp_path, as_ids, form):
@@ -135,6 +148,40 @@ def test_the_fingerprint_follows_labels_frames_and_map(source, tmp_path):
     assert imported(source, tmp_path, "c")[0].fingerprint() != first
 
 
+def test_contents_follow_names_and_sizes_of_frames(source, tmp_path):
+    def contents(name):
+        return {sample.subject: sample.sequence.content for sample in imported(source, tmp_path, name)[0].samples()}
+
+    before = contents("before")
+    assert len({*before.values()}) == 3
+    noise = np.random.default_rng(0).integers(0, 255, (6, 8, 3), np.uint8)
+    cv2.imwrite(str(source / "run1/images/img_0_0_40000000.png"), noise)
+    log = source / "run2/airsim_rec.txt"
+    log.write_text(log.read_text().replace("img_0_0_40000000", "img_0_0_40000009"))
+    (source / "run2/images/img_0_0_40000000.png").rename(source / "run2/images/img_0_0_40000009.png")
+    after = contents("after")
+    assert {run for run in before if before[run] != after[run]} == {"run1", "run2"}
+
+
+def test_verify_decodes_every_frame_and_names_each_bad_one(source, tmp_path):
+    dataset, _ = imported(source, tmp_path)
+    paths = [source / "run1/images/img_0_0_40000000.png", source / "run1/images/img_0_0_80000000.png"]
+    for path in paths:
+        spoil(path)
+    labels = dataset.samples()[-1].labels
+    cv2.imwrite(str(labels), np.zeros((6, 8), np.uint8) + AIRSIM.index("pool"))
+    reports = []
+    faults = dataset.verify(lambda *report: reports.append(report))
+    assert reports[-1] == ("verify frames", 15, 15)
+    assert [fault.partition(": ")[0] for fault in faults[:2]] == [str(path) for path in paths]
+    assert all("cannot be decoded" in fault for fault in faults[:2])
+    assert faults[2:] == [
+        f"{labels} has changed since it was imported; put the original back, or delete {dataset.folder} "
+        "and import again"
+    ]
+    assert len(imported(source, tmp_path, "again")[0].verify()) == 2  # an import looks at their ends alone
+
+
 def test_a_second_import_says_that_all_is_there(source, tmp_path):
     imported(source, tmp_path)
     assert imported(source, tmp_path)[1].startswith("already here, 15 labelled frames of")
@@ -166,7 +213,7 @@ def log_line(number, old, new):
         (lambda s: (s / "run2/images/img_0_5_40000000.png").write_bytes(b"P6"), "img_0_5_40000000.png: is not a PNG"),
         (
             lambda s: paint(s / "run2/images/img_0_5_40000000.png", (4, 8)),
-            "is 8 x 4 pixels, its frame img_0_0_40000000",
+            "source/run2/images/img_0_5_40000000.png: is 8 x 4 pixels, its frame img_0_0_40000000.png 8 x 6",
         ),
     ],
 )
@@ -191,6 +238,8 @@ def test_runs_without_segmentation_are_refused(source, tmp_path):
         ("id,class\n256,road\n", "row 2 holds '256'; give an id of 0 to 255"),
         ("id,class\n,road\n", "row 2 holds ''"),
         (f"id,colour,class\n17,,road\n,#{COLOURS[17]:06x},sky\n", "row 3 puts .* in a second class, sky"),
+        ("id,class\n17,road\n ,\n\n18,street\n", "row 5 names the class 'street'"),
+        ("id,class\n17\n", "row 2 ends before the column class"),
         ("id,name\n17,road\n", "its first line lacks class"),
         ("id,class\n", "names no id or colour"),
         ("id,class\n99,traffic_fixture\n", r"nothing in the images is in the class map; they show id 17 \(100 %"),
@@ -225,6 +274,13 @@ def test_a_photograph_does_not_fill_the_memory(source):
 def test_the_palette_has_256_colours():
     assert len(COLOURS) == len(set(COLOURS)) == 256
     assert (COLOURS[0], COLOURS[ROAD], COLOURS[255]) == (0x37B539, 0xC41E08, 0x2B2FCE)  # AirSim's docs/seg_rgbs.txt
+
+
+def spoil(path):
+    """Change a byte in the middle of a PNG's pixels, which leaves its size and its ends as they were."""
+    data = bytearray(path.read_bytes())
+    data[data.index(b"IDAT") + 10] ^= 0xFF
+    path.write_bytes(data)
 
 
 def paint(path, shape):

@@ -139,6 +139,34 @@ def test_bad_files_are_named(source, tmp_path, damage, words):
     assert not Small(tmp_path / "root").is_ready()
 
 
+def test_verify_decodes_frames_that_are_only_context(source, tmp_path):
+    add_sequence(source, "train", "hamburg_000000", range(23, 53))
+    dataset = Small(tmp_path / "root")
+    dataset.import_from(source)
+    assert dataset.verify() == []
+    path = source / "leftImg8bit_sequence/train/hamburg/hamburg_000000_000030_leftImg8bit.png"
+    data = bytearray(path.read_bytes())
+    data[data.index(b"IDAT") + 10] ^= 0xFF
+    path.write_bytes(data)
+    (fault,) = dataset.verify()
+    assert fault.startswith(f"{path}: cannot be decoded")
+
+
+def test_contents_follow_the_names_and_sizes_of_frames(source, tmp_path):
+    def contents(name):
+        dataset = Small(tmp_path / name)
+        dataset.import_from(source)
+        return {sample.sequence.name: sample.sequence.content for sample in dataset.samples()}
+
+    before = contents("before")
+    assert len({*before.values()}) == 5
+    add_sequence(source, "train", "aachen_000001", range(18, 19))
+    cv2.imwrite(str(next(source.glob("leftImg8bit/val/munster/*"))), np.zeros((4, 8, 3), np.uint8))
+    after = contents("after")
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"train/aachen_000001_000019", "val/munster_000000_000019"}
+
+
 def test_classes_and_colours_are_those_of_mmseg():
     openmmlab.prepare()
     from mmseg.datasets import CityscapesDataset

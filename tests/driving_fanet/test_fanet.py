@@ -147,7 +147,7 @@ def coarser_name(name: str) -> str:
 
 
 def written_out(weights: Weights, x: Tensor, depth: int) -> Tensor:
-    """FANet's logits by plain functions of its weights, as REFERENCES.md describes the reference implementation."""
+    """FANet's logits by plain functions of its weights, as the reference implementation (feinanshan/FANet) has them."""
     x = F.conv2d(x, weights["resnet.conv1.weight"], stride=2, padding=3)
     x = F.max_pool2d(leaky(norm(weights, "resnet.bn1", x)), 3, stride=2, padding=1)
     feats = []

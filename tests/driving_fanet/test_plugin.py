@@ -137,6 +137,26 @@ def test_each_kind_of_model_runs_end_to_end(
     assert label_map.shape == (48, 64)
     assert label_map.max() < 11
     suite.models[model].build(num_classes=11, weights=outcome.attempt.path / "weights.pth")
+    assert record.efficiency.path.startswith(("fp32-", "bf16-") if model not in PEERS else "fp32")
+    if model == "fanet18_tca4":
+        streamed_with_trained_weights(outcome.attempt.path, tmp_path)
+
+
+def streamed_with_trained_weights(attempt: Path, folder: Path) -> None:
+    """The record beside the weights tells model, config and classes."""
+    write_video(folder / "in.mp4", np.zeros((3, 64, 64, 3), np.uint8), 12)
+    arguments = ("--input", str(folder / "in.mp4"), "--out", str(folder / "out.mp4"))
+    weights = ("--weights", str(attempt / "weights.pth"))
+    told = stream("fanet18_tca4", *arguments, *weights).stdout
+    assert "with weights.pth, classes of driving_fanet/synthetic" in told
+    assert "is of driving_fanet/fanet18_tca4, not of" in stream("fanet18", *arguments, *weights, check=2).stderr
+    other = stream("fanet18_tca4", *arguments, *weights, "--dataset", "camvid", check=2).stderr
+    assert "was trained on the classes of driving_fanet/synthetic, not of camvid" in other
+    alone = folder / "alone.pth"
+    alone.write_bytes((attempt / "weights.pth").read_bytes())
+    told = stream("fanet18_tca4", *arguments, "--weights", str(alone), check=2).stderr
+    assert "nothing beside" in told
+    stream("fanet18_tca4", *arguments, "--weights", str(alone), "--dataset", "driving_fanet/synthetic")
 
 
 def stream(*arguments: str, check: int = 0) -> subprocess.CompletedProcess[str]:
@@ -179,5 +199,12 @@ def test_stream_refuses_in_one_line_what_it_cannot_do(tmp_path: Path) -> None:
     folder = ("--input", str(tmp_path / "empty"), "--out", str(tmp_path / "out.mp4"))
     assert "holds no images" in stream("fanet18", *folder, check=2).stderr
     (tmp_path / "w.pth").write_bytes(b"no weights")
-    assert "w.pth" in stream("fanet18", *arguments, "--weights", str(tmp_path / "w.pth"), check=1).stderr
+    weights = ("--weights", str(tmp_path / "w.pth"), "--dataset", "driving_fanet/synthetic")
+    assert "w.pth" in stream("fanet18", *arguments, *weights, check=1).stderr
+    over = ("--input", str(tmp_path / "in.mp4"), "--out", str(tmp_path / "in.mp4"))
+    assert "would write over --input" in stream("fanet18", *over, check=2).stderr
+    assert count_frames(tmp_path / "in.mp4") == 2
+    assert "must be a file .mp4 or .mkv" in stream("fanet18", *arguments[:3], str(tmp_path / "o.avi"), check=2).stderr
+    other = stream("fanet18", *arguments, "--dataset", "seizure_i3d/synthetic", check=2).stderr
+    assert "is for task clip_classification" in other
     assert not (tmp_path / "out.mp4").exists()

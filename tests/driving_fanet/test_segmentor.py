@@ -8,7 +8,8 @@ from mmengine.structures import PixelData
 
 import vidsuite_core as vs
 from vidsuite_core import openmmlab
-from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.errors import UsageError, VidsuiteError
+from vidsuite_plugins.driving_fanet.models.fast import fast_path
 from vidsuite_plugins.driving_fanet.models.segmentor import FanetSegmentor, cross_entropy
 
 openmmlab.prepare()
@@ -67,8 +68,14 @@ def test_frames_of_another_draw_begin_a_run(network):
     assert not torch.allclose(x.grad[1], joined.grad[1])
 
 
-def test_a_batch_without_a_frame_that_counts_has_a_loss_of_zero(network):
-    loss = network(frames(2), samples([("a", 0), ("a", 1)]), mode="loss")["loss"]
+def test_batches_that_do_not_know_the_depth_of_the_context_are_refused(network):
+    with pytest.raises(UsageError, match="set tca_depth, which the batches know too"):
+        network(frames(2), samples([("a", 0), ("a", 1)]), mode="loss")
+
+
+def test_a_batch_of_void_alone_has_a_loss_of_zero(network):
+    void = torch.full((3, *SIZE), 255)
+    loss = network(frames(3), samples([("a", 0), ("a", 1), ("a", 2)], void), mode="loss")["loss"]
     assert loss == 0
     loss.backward()
 
@@ -120,6 +127,34 @@ def test_the_stream_follows_new_weights(network):
     torch.manual_seed(7)
     network.load_state_dict(FanetSegmentor(num_classes=3, tca_depth=2).state_dict())
     assert not torch.equal(before[0], predicted(network, frames(1), [("a", 0)])[0])
+
+
+def test_a_frame_s_cost_is_measured_with_the_memory_filled_and_the_stream_built_once(monkeypatch):
+    from vidsuite_core.engine import cost
+    from vidsuite_plugins.driving_fanet.models import segmentor
+
+    built = []
+    monkeypatch.setattr(segmentor, "fast_path", lambda *a: built.append(fast_path(*a)) or built[-1])
+    items = [
+        {"inputs": frames(1)[0], "data_samples": samples([("a", i)])[0]} for i in range(cost.WARM_UP + cost.CALLS + 1)
+    ]
+    preprocessor = {"type": "mmseg.SegDataPreProcessor", "mean": [0] * 3, "std": [1] * 3, "size_divisor": 1}
+    network = FanetSegmentor(num_classes=3, tca_depth=2, data_preprocessor=preprocessor)
+
+    class Frames:
+        samples = (None,)
+
+        def __getitem__(self, index):
+            return items[0]
+
+        def cost_items(self, count):
+            return items[:count], "1 frame"
+
+    measured = cost.measure(network, Frames(), "cpu", "fp32")
+    assert len(built) == 1
+    assert built[0].memory.seen == cost.WARM_UP + cost.CALLS
+    assert measured["flops"] > 1e6
+    assert network.path == built[0].network.path
 
 
 @pytest.mark.parametrize("name", ["fanet18", "fanet34"])

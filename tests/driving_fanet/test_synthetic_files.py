@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -33,10 +34,13 @@ class TestDataset:
     @pytest.mark.parametrize(
         "options",
         [{"size": (63, 48)}, {"size": (64,)}, {"size": 64}, {"size": (64, 5000)}, {"frames": 0}, {"seed": -1}]
-        + [{"sequences": n} for n in (0, 4, 7, 2000)],
+        + [{"sequences": n} for n in (0, 4, 7, 2000, "6", 6.0)]
+        + [{"frames": "x"}, {"frames": True}, {"seed": None}, {"size": ["a", 2]}, {"size": "64"}, {"size": (64, 48.0)}]
+        + [{"workers": n} for n in (0, -1, "2", 1.5)],
     )
     def test_impossible_options_are_refused(self, tmp_path, options):
-        with pytest.raises(UsageError):
+        (name,) = options
+        with pytest.raises(UsageError, match=rf"^{name} .*\Z"):
             Synthetic(tmp_path, **options)
         assert not list(tmp_path.iterdir())
 
@@ -114,6 +118,22 @@ class TestDataset:
         prepared.prepare()
         assert sorted(path.name for path in prepared.folder.iterdir()) == [p.name for p in plan(prepared.recipe)]
 
+    @pytest.mark.parametrize("workers", [1, 2])
+    def test_a_folder_that_lost_its_record_is_rendered_again(self, prepared, tmp_path, workers):
+        copy = Synthetic(tmp_path / "copy", **TINY, workers=workers)
+        shutil.copytree(prepared.root, copy.root)
+        names = ["driven_02", "flown_01"]
+        for name in names:
+            (copy.folder / name / dataset.RECORD).unlink()
+            (copy.folder / name / "frames" / "stray").touch()
+        whole = copy.folder / "driven_01" / dataset.RECORD
+        stamp = whole.stat().st_mtime_ns
+        assert not copy.is_ready()
+        copy.prepare()
+        assert copy.verify() == []
+        assert not list(copy.folder.glob("*/frames/stray"))
+        assert whole.stat().st_mtime_ns == stamp
+
     def test_two_processes_may_prepare_at_once(self, tmp_path):
         running = [start(f"Synthetic(root, **{TINY}, workers=1).prepare()", tmp_path) for _ in range(2)]
         assert [process.wait() for process in running] == [0, 0]
@@ -128,11 +148,33 @@ class TestDataset:
         with pytest.raises(VidsuiteError, match=r"rendering sequences failed with code 1: .*Error"):
             broken.prepare()
 
+    def test_workers_may_write_many_warnings(self, tmp_path):
+        """More than a pipe holds, from the moment they start."""
+        noisy = tmp_path / "noisy"
+        noisy.mkdir()
+        (noisy / "sitecustomize.py").write_text("import os\nos.write(2, b'a warning\\n' * 20_000)\n")
+        statement = f"sys.path.insert(0, {str(noisy)!r}); Synthetic(root, **{TINY}, workers=2).prepare()"
+        process = start(statement, tmp_path / "root")
+        try:
+            assert process.wait(timeout=60) == 0
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        assert Synthetic(tmp_path / "root", **TINY).is_ready()
+
+    def test_of_many_warnings_the_last_line_is_the_reason(self, tmp_path, monkeypatch):
+        lines = "import os\nos.write(2, b'a warning\\n' * 20_000 + b'the reason\\n')\nos._exit(3)\n"
+        (tmp_path / "sitecustomize.py").write_text(lines)
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(VidsuiteError, match=r"failed with code 3: the reason\Z"):
+            Synthetic(tmp_path / "root", **TINY, workers=2).prepare()
+
 
 def start(statement, root):
     """A process, of a group of its own, that runs a statement with the path `root`."""
     program = f"""
-import os
+import os, sys
 from pathlib import Path
 from vidsuite_core.paths import atomic_folder
 from vidsuite_plugins.driving_fanet.synthetic import Synthetic

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,6 +92,21 @@ def test_trained_weights_are_kept_on_request_and_a_run_without_them_is_run_again
     state = torch.load(kept[0].path / "weights.pth", weights_only=True)
     assert all(torch.is_tensor(value) for value in state.values())
     assert "(2 reused)" in run(tmp_path / "runs", "--keep", "weights", env=env).stdout
+
+
+def test_scores_stay_where_the_disk_does_not_take_what_was_to_be_kept(tmp_path: Path, monkeypatch: Any) -> None:
+    from vidsuite_core.engine import cell
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cell.torch, "save", full)
+    warnings: list[str] = []
+    keeper = cell._Keeper(tmp_path, ("weights",), warnings)
+    with keeper.keeping(SimpleNamespace(model=torch.nn.Linear(1, 1)), SimpleNamespace(keep=None)):  # type: ignore[arg-type]
+        pass
+    assert warnings == ["weights.pth could not be kept: [Errno 28] No space left on device"]
+    assert not (tmp_path / "weights.pth").exists()
 
 
 def test_outputs_are_kept_only_where_the_task_has_any(finished: tuple[Path, dict[str, str], str]) -> None:

@@ -10,6 +10,9 @@ import click
 
 from vidsuite_core.suite import DatasetHandle, Suite, load
 
+SHOWN = 20
+"""Faults that `verify` names one by one."""
+
 _ROOT = click.option("--root", type=click.Path(path_type=Path), help="Folder of the data; by default below the cache.")
 _PRESET = click.option("--preset", default="quick", show_default=True, help="Whose size of the dataset is meant.")
 
@@ -88,10 +91,17 @@ def import_(name: str, source: Path, root: Path | None, preset: str) -> int:
 @_PRESET
 def verify(name: str, root: Path | None, preset: str) -> int:
     """Check a dataset's files against what was recorded when it was prepared."""
+    from rich.console import Console
+
+    from vidsuite_core.cli.progress import watcher_for
+
     suite = load()
-    faults = _open(suite, suite.datasets[name], root, preset).verify()
-    for line in faults or ["well"]:
+    with watcher_for(Console(stderr=True)) as watcher:
+        faults = _open(suite, suite.datasets[name], root, preset).verify(watcher.preparing)
+    for line in faults[:SHOWN] or ["well"]:
         click.echo(f"{name}: {line}")
+    if len(faults) > SHOWN:
+        click.echo(f"{name}: and {len(faults) - SHOWN} more")
     return 1 if faults else 0
 
 

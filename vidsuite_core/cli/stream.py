@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vidsuite_core.datasets import Dataset
+    from vidsuite_core.results import Record
     from vidsuite_core.suite import DatasetHandle, ModelHandle, Suite
 
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+SMALLEST = 16
+"""Side of a frame, in pixels."""
 SMOOTHED = 10
 """Frames over which the fps that is shown is averaged."""
 
@@ -37,6 +40,7 @@ SMOOTHED = 10
     help="Trained weights, as 'bench --keep weights' keeps; else random.",
 )
 @click.option("--dataset", metavar="NAME", help="Names the classes; by default that of the model's benchmark.")
+@click.option("--cfg-options", "cfg_options", multiple=True, metavar="K=V", help="Override config fields.")
 @click.option("--devices", "device", default="auto", show_default=True, help="auto, cpu, or one GPU.")
 @click.option("--fps", type=click.FloatRange(1), default=25.0, show_default=True, help="Of a folder of images.")
 @click.option("--frames", "limit", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
@@ -52,8 +56,11 @@ def stream(model: str, source: Path, out: Path, **options: Any) -> int:
     handle = suite.models[model]
     if handle.spec.task != "video_segmentation":
         raise UsageError(f"{handle.key} is for task {handle.spec.task}; 'stream' takes models of video_segmentation")
+    _check_target(out, source)
     frames = source if source.is_file() else _images(source)
     with watcher_for(Console()) as watcher, open_video(frames) as video:
+        if min(video.info.width, video.info.height) < SMALLEST:
+            raise UsageError(f"{source} has frames of {video.info.width}x{video.info.height}; {SMALLEST} is the least")
         total = min(count_frames(frames), options["limit"] or 10**9)
         fps = float(video.info.fps or options["fps"])
         viewer = _viewer(suite, handle, options)
@@ -67,9 +74,10 @@ def stream(model: str, source: Path, out: Path, **options: Any) -> int:
         write_video(out, drawn(), fps)
     timed = clock[1:] or clock  # the first builds what later ones reuse
     said = options["weights"].name if options["weights"] else "random weights"
+    seconds = statistics.median(timed)
     click.echo(
-        f"{total} frames with {said}: median {1000 * statistics.median(timed):.1f} ms a frame, "
-        f"{1 / statistics.median(timed):.1f} fps on {viewer.device} (the video has {fps:g}); written to {out}"
+        f"{total} frames with {said}, classes of {viewer.name}: median {1000 * seconds:.1f} ms a frame, "
+        f"{1 / seconds:.1f} fps on {viewer.device} (the video has {fps:g}); written to {out}"
     )
     return 0
 
@@ -83,6 +91,7 @@ class _Viewer:
     device: str
     opacity: float
     note: str
+    name: str
     legend: Any = field(default=None)
 
     def draw(self, frame: np.ndarray, clock: list[float]) -> np.ndarray:
@@ -105,6 +114,7 @@ class _Viewer:
 
 
 def _viewer(suite: Suite, handle: ModelHandle, options: dict[str, Any]) -> _Viewer:
+    from vidsuite_core.engine.config import cell_config, parse_options
     from vidsuite_core.engine.stream import Segmenter
     from vidsuite_core.runner.devices import parse_devices
 
@@ -112,15 +122,43 @@ def _viewer(suite: Suite, handle: ModelHandle, options: dict[str, Any]) -> _View
     if len(slots) > 1 and options["device"] != "auto":
         raise UsageError(f"--devices {options['device']} names several; a stream runs on one")
     os.environ["CUDA_VISIBLE_DEVICES"] = slots[0].visible
-    dataset = _dataset(suite, handle, options["dataset"]).open()
-    device = "cuda" if slots[0].on_gpu else "cpu"
-    classes = len(dataset.class_names())
-    segmenter = Segmenter(handle.spec, classes, options["weights"], device, slots[0].precision)
+    trained = _trained(handle, options)
+    if trained is not None:
+        config, name = trained.score_key["config"], options["dataset"] or trained.cell.dataset
+    elif handle.spec.config is None:
+        raise UsageError(f"model {handle.key} has no config to build it from")
+    else:
+        chosen = parse_options(options["cfg_options"])
+        config, name = cell_config(handle.spec.config, "", [], chosen, slots[0].precision), options["dataset"]
+    found = _dataset(suite, handle, name, options["weights"])
+    dataset = found.open()
+    if trained is not None and tuple(trained.classes) != dataset.class_names():
+        raise UsageError(f"{options['weights']} was trained on the classes of {trained.cell.dataset}, not of {name}")
+    classes, device = dataset.class_names(), "cuda" if slots[0].on_gpu else "cpu"
+    segmenter = Segmenter(config, len(classes), options["weights"], device, handle.key)
     note = "" if options["weights"] else "  RANDOM WEIGHTS"
-    return _Viewer(segmenter, dataset, slots[0].kind, options["opacity"], note)
+    return _Viewer(segmenter, dataset, slots[0].kind, options["opacity"], note, found.key)
 
 
-def _dataset(suite: Suite, handle: ModelHandle, name: str | None) -> DatasetHandle:
+def _trained(handle: ModelHandle, options: dict[str, Any]) -> Record | None:
+    """The record of the attempt that the weights lie in, whose config is the one that was trained; None elsewhere."""
+    from vidsuite_core.results import read_record
+    from vidsuite_core.runner.store import RESULT
+
+    weights: Path | None = options["weights"]
+    if weights is None or not weights.with_name(RESULT).is_file():
+        return None
+    record = read_record(weights.with_name(RESULT))
+    if record.cell.model != handle.key:
+        raise UsageError(f"{weights} is of {record.cell.model}, not of {handle.key}")
+    if options["cfg_options"]:
+        raise UsageError(f"{weights} brings the config that it was trained with; leave --cfg-options out")
+    return record
+
+
+def _dataset(suite: Suite, handle: ModelHandle, name: str | None, weights: Path | None) -> DatasetHandle:
+    if name is None and weights is not None:
+        raise UsageError(f"nothing beside {weights} tells its classes; say --dataset NAME ('vidsuite list datasets')")
     if name is None:
         for benchmark in suite.benchmarks.of_plugin(handle.plugin):
             listed = benchmark.definition()["datasets"]
@@ -130,7 +168,18 @@ def _dataset(suite: Suite, handle: ModelHandle, name: str | None) -> DatasetHand
                 break
         else:
             raise UsageError(f"{handle.key} has no benchmark whose classes could be meant; say --dataset NAME")
-    return suite.datasets[name]
+    found = suite.datasets[name]
+    if found.spec.task != handle.spec.task:
+        raise UsageError(f"{found.key} is for task {found.spec.task}; {handle.key} is for {handle.spec.task}")
+    return found
+
+
+def _check_target(out: Path, source: Path) -> None:
+    """Refuse what could only fail after all frames are done, or would write over the source."""
+    if out.suffix.lower() not in (".mp4", ".mkv") or out.is_dir():
+        raise UsageError(f"--out {out} must be a file .mp4 or .mkv")
+    if out.resolve() == source.resolve():
+        raise UsageError(f"--out {out} would write over --input; name another file")
 
 
 def _images(folder: Path) -> list[Path]:

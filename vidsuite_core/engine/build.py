@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,27 +14,34 @@ if TYPE_CHECKING:
     from vidsuite_core.specs import ModelSpec
 
 
-def build_network(
-    spec: ModelSpec, weights: Path | str | None = None, precision: str = "fp32", **options: Any
-) -> torch.nn.Module:
+def build_network(spec: ModelSpec, weights: Path | str | None = None, **options: Any) -> torch.nn.Module:
     """The config's `model` with `options` over it: random weights unless a file is given, loaded strictly.
-
-    `precision` is what "auto" stands for in the config.
 
     Raises:
         VidsuiteError: the model has no config, or the file does not fit it exactly.
     """
-    from mmengine.registry import MODELS, DefaultScope
-
-    from vidsuite_core import openmmlab
-    from vidsuite_core.engine.config import cell_config, named_weights, runtime_config
-    from vidsuite_core.weights import load
+    from vidsuite_core.engine.config import cell_config
 
     if spec.config is None:
         raise VidsuiteError(f"model {spec.name} has neither a config nor a network to build")
-    openmmlab.prepare()
     classes = options.pop("num_classes", 2)
-    config = cell_config(spec.config, "", [], {f"model.{key}": value for key, value in options.items()}, precision)
+    config = cell_config(spec.config, "", [], {f"model.{key}": value for key, value in options.items()}, "fp32")
+    return network_of(config, classes, weights, spec.name)
+
+
+def network_of(config: Mapping[str, Any], classes: int, weights: Path | str | None, name: str) -> torch.nn.Module:
+    """The network of a resolved config (see `cell_config`); `name` is what an error calls it.
+
+    Raises:
+        VidsuiteError: the weights' file does not fit the network exactly.
+    """
+    from mmengine.registry import MODELS, DefaultScope
+
+    from vidsuite_core import openmmlab
+    from vidsuite_core.engine.config import named_weights, runtime_config
+    from vidsuite_core.weights import load
+
+    openmmlab.prepare()
     import_modules(config)
     built = runtime_config(config, dict.fromkeys(named_weights(config)), classes, [1.0] * classes)
     with DefaultScope.overwrite_default_scope(config.get("default_scope", "mmengine")):
@@ -42,7 +50,7 @@ def build_network(
         try:
             network.load_state_dict(load(Path(weights)), strict=True)
         except RuntimeError as error:
-            raise VidsuiteError(f"{weights} does not fit {spec.name}: {' '.join(str(error).split())[:300]}") from error
+            raise VidsuiteError(f"{weights} does not fit {name}: {' '.join(str(error).split())[:300]}") from error
     return network
 
 

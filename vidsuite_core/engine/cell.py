@@ -53,20 +53,32 @@ class _Course:
 
 @dataclass(frozen=True)
 class _Keeper:
-    """Keeps what was asked for of the prediction that counts."""
+    """Keeps what was asked for of the prediction that counts; where the disk does not take it, the scores stay."""
 
     folder: Path
     names: Sequence[str]
+    warnings: list[str]
 
     @contextmanager
     def keeping(self, runner: Runner, metric: TaskScores) -> Iterator[None]:
-        outputs = self.folder / WORK / "outputs"
-        metric.keep = outputs if "outputs" in self.names else None
+        metric.keep = self._outputs if "outputs" in self.names else None
         yield
-        if "outputs" in self.names:
-            _zip(outputs, self.folder / KEPT["outputs"])
-        if "weights" in self.names:
-            torch.save(runner.model.state_dict(), self.folder / KEPT["weights"])
+        self._try("outputs", lambda target: _zip(self._outputs, target))
+        self._try("weights", lambda target: torch.save(runner.model.state_dict(), target))
+
+    @property
+    def _outputs(self) -> Path:
+        return self.folder / WORK / "outputs"
+
+    def _try(self, name: str, write: Callable[[Path], None]) -> None:
+        if name not in self.names:
+            return
+        target = self.folder / KEPT[name]
+        try:
+            write(target)
+        except (OSError, RuntimeError) as error:  # torch raises the latter where a disk is full
+            target.unlink(missing_ok=True)
+            self.warnings.append(f"{target.name} could not be kept: {' '.join(str(error).split())[:200]}")
 
 
 def _zip(folder: Path, target: Path) -> None:
@@ -75,6 +87,7 @@ def _zip(folder: Path, target: Path) -> None:
         for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
             if path.is_file():
                 archive.write(path, path.relative_to(folder))
+                path.unlink()  # the disk need not hold all of them twice
 
 
 @dataclass(frozen=True)
@@ -134,16 +147,20 @@ def _run(order: Order, course: _Course) -> dict[str, Any]:
     if resumed:
         course.warnings.append("resumed from a checkpoint of an interrupted attempt: not the exact course of one run")
     with _threads(config.get("threads")):
-        arrays, chosen = _train_and_predict(runner, config, sets, metric, course, _Keeper(folder, order.keep))
+        arrays, chosen = _train_and_predict(
+            runner, config, sets, metric, course, _Keeper(folder, order.keep, course.warnings)
+        )
     with course.phase("score"):
         write_predictions(folder / PREDICTIONS, arrays)
         result = scored(task, arrays)
         result["details"]["chosen_epoch"] = chosen
-        result["details"]["path"] = _path(sets["test"], config)
+        result["details"]["path"] = _path(runner.model, sets["test"], config)
         result["details"] |= _crops(sets["test"])
     if order.cost:
         with course.phase("cost"):
-            result["efficiency"] = cost.measure(runner.model, sets["test"], order.device, _path(sets["test"], config))
+            result["efficiency"] = cost.measure(
+                runner.model, sets["test"], order.device, _path(runner.model, sets["test"], config)
+            )
     return {"status": "ok", "classes": list(task.classes), **result}
 
 
@@ -248,9 +265,10 @@ def _crops(dataset: Any) -> dict[str, Any]:
     return {"crops": {s.recording: reader.cropper.crop(s).to_json() for s in dataset.samples}}
 
 
-def _path(dataset: Any, config: Config) -> str:
-    extractor = getattr(dataset, "extractor", None)
-    return str(getattr(extractor, "path", config.get("precision", "fp32")))
+def _path(model: Any, dataset: Any, config: Config) -> str:
+    """How predictions were computed, as the part with a choice of ways tells it."""
+    chooser = getattr(dataset, "extractor", model)
+    return str(getattr(chooser, "path", config.get("precision", "fp32")))
 
 
 def _status(error: Exception) -> str:

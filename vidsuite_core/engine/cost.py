@@ -27,6 +27,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from vidsuite_core.engine.data import FeatureDataset
+from vidsuite_core.engine.metric import predicted
 
 CALLS = 5
 WARM_UP = 8
@@ -58,6 +59,7 @@ def measure(model: Any, dataset: Any, device: str, path: str) -> dict[str, Any]:
             return _predict(model, next(feed))
 
     plain = partial(model.plain, _batch(items[-1])) if hasattr(model, "plain") else call
+    model.eval()
     _reset_peak(device)
     for _ in range(warm_up):
         call()
@@ -79,8 +81,7 @@ def measure(model: Any, dataset: Any, device: str, path: str) -> dict[str, Any]:
 
 def _predict(model: Any, item: Mapping[str, Any]) -> Any:
     with torch.no_grad():
-        model.eval()
-        return [output.to("cpu") for output in model.test_step(_batch(item))]
+        return [predicted(output.to_dict()) for output in model.test_step(_batch(item))]
 
 
 def _batch(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,10 +20,9 @@ from torch.utils.data import Dataset as TorchDataset
 
 from vidsuite_core.engine.registry import DATASETS, TRANSFORMS
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.samples import FrameSample, FrameSequence
+from vidsuite_core.samples import VOID, FrameSample, FrameSequence
 from vidsuite_core.video import MAX_FRAME_PIXELS, VideoError, open_video
 
-VOID = 255
 CHUNK = 16
 """Frames that are decoded at once from a video file: runs of frames are read together, and seeking is what costs."""
 MEMORY = 256 * 2**20
@@ -132,14 +131,14 @@ class FrameReader:
 
     def __init__(self, memory: int = MEMORY) -> None:
         self.memory = memory
-        self._kept: OrderedDict[tuple[Any, int], np.ndarray] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, int], np.ndarray] = OrderedDict()
         self._bytes = 0
 
     def read(self, sequence: FrameSequence, index: int) -> np.ndarray:
         """Frame `index`, uint8 (H, W, 3), the caller's own; raises `VideoError` where it cannot be decoded."""
         step = CHUNK if isinstance(sequence.frames, Path) else 1
         first = index - index % step
-        key = (sequence.frames if step > 1 else sequence.frames[index], first)  # type: ignore[index]
+        key = (sequence.content, sequence.name, first)
         chunk = self._kept.get(key)
         if chunk is None:
             chunk = self._kept[key] = _decode(sequence, first, min(first + step, sequence.length))

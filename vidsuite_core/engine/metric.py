@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,11 +40,13 @@ class TaskScores(BaseMetric):
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep the outputs of a batch; see mmengine's BaseMetric."""
-        outputs = [_to_numpy(sample) for sample in data_samples]
+        outputs = [predicted(sample) for sample in data_samples]
         latency = time.perf_counter() - self._started if len(outputs) == 1 else float("nan")
+        for output, sample in zip(outputs, data_samples, strict=True):
+            output |= {name: _to_numpy(value) for name, value in sample.items() if not _is_intermediate(name, value)}
         self._reducer = self._reducer or self.task.reducer(list(self.samples.values()), self.keep)
         for output in outputs:
-            reduced = self._reducer.add({"latency": latency, **output})
+            reduced = self._reducer.add({**output, "latency": latency})
             if reduced is not None:
                 self.results.append(reduced)
 
@@ -79,6 +81,16 @@ class LatencyHook(Hook):
             metric.start()
 
     before_test_iter = before_val_iter
+
+
+def predicted(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """What was predicted of a data element's dict, on the host: OpenMMLab's names of it begin with "pred"."""
+    return {name: _to_numpy(value) for name, value in sample.items() if name.startswith("pred")}
+
+
+def _is_intermediate(name: str, value: Any) -> bool:
+    """Whether a field is neither truth nor metainfo, as `seg_logits`: large, and no score's business."""
+    return not name.startswith("gt") and (isinstance(value, dict) or hasattr(value, "detach"))
 
 
 def _to_numpy(value: Any) -> Any:

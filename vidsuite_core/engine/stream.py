@@ -3,51 +3,55 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import cv2
 import numpy as np
 import torch
 
 from vidsuite_core.engine import frames  # noqa: F401 (registers what configs name)
-from vidsuite_core.engine.build import build_network
-from vidsuite_core.engine.frames import VOID, PackFrame
-
-if TYPE_CHECKING:
-    from vidsuite_core.specs import ModelSpec
+from vidsuite_core.engine.build import network_of
 
 
 class Segmenter:
     """Label maps of frames that come one after another.
 
     Args:
-        model: of task video_segmentation.
+        config: a resolved config (see `vidsuite_core.engine.config.cell_config`); its `size`, where it has one, is what
+            frames are resized to, as in training.
         classes: number of classes.
         weights: a state dict of the model, or None for random weights.
         device: "cpu" or torch's name of a GPU.
-        precision: what "auto" stands for in the model's config.
+        name: what an error calls the model.
 
     Raises:
         VidsuiteError: the weights do not fit the model and the number of classes.
     """
 
-    def __init__(self, model: ModelSpec, classes: int, weights: Path | None, device: str, precision: str) -> None:
+    def __init__(self, config: Mapping[str, Any], classes: int, weights: Path | None, device: str, name: str) -> None:
         torch.set_flush_denormal(True)  # as in a cell
-        self.network: Any = build_network(model, weights, precision, num_classes=classes).to(device).eval()
-        self._pack = PackFrame()
+        self.network: Any = network_of(config, classes, weights, name).to(device).eval()
+        self.size = tuple(config["size"]) if config.get("size") else None
         self._position = 0
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, float]:
-        """The next frame, uint8 RGB (H, W, 3): its label map (H, W) on the host, and the seconds that it took."""
-        void = np.full(image.shape[:2], VOID, np.uint8)
-        size = image.shape[:2]
-        item = self._pack(
-            {"img": image, "gt_seg_map": void, "img_shape": size, "ori_shape": size, "sample_id": "stream",
-             "scored": False, "sequence": "stream", "position": self._position}
-        )  # fmt: skip
-        self._position += 1
+        """The next frame, uint8 RGB (H, W, 3): its label map (H, W) on the host, and the seconds that it took.
+
+        The time is all that lies between the decoded frame and the label map.
+        """
+        from mmseg.structures import SegDataSample
+
         start = time.perf_counter()
+        seen = cv2.resize(image, self.size, interpolation=cv2.INTER_AREA) if self.size else image
+        size = seen.shape[:2]
+        meta = {"ori_shape": size, "img_shape": size, "sequence": "stream", "position": self._position}
+        self._position += 1
+        inputs = torch.from_numpy(np.ascontiguousarray(seen.transpose(2, 0, 1)))
         with torch.inference_mode():
-            (output,) = self.network.test_step({"inputs": [item["inputs"]], "data_samples": [item["data_samples"]]})
+            (output,) = self.network.test_step({"inputs": [inputs], "data_samples": [SegDataSample(metainfo=meta)]})
             labels = output.pred_sem_seg.data[0].to(torch.uint8).cpu().numpy()
+        if self.size:
+            labels = cv2.resize(labels, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
         return labels, time.perf_counter() - start

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vidsuite_core.samples import VOID
+
 if TYPE_CHECKING:
     import numpy as np
 
-VOID = 255
 TOLERANCE = 0.0075
 """Share of the image's diagonal within which a boundary pixel is matched (Csurka et al., BMVC 2013)."""
 

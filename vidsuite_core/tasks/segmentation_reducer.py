@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.paths import inside
+from vidsuite_core.samples import VOID
 from vidsuite_core.tasks.base import Reducer
 from vidsuite_core.tasks.segmentation_counts import (
-    VOID,
     boundary_counts,
     changed_pixels,
     lagged_confusions,

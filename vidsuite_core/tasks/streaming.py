@@ -2,6 +2,10 @@
 
 After Li, Wang and Ramanan, "Towards Streaming Perception", ECCV 2020: the world does not wait, so a frame is scored,
 when it arrives, with the newest prediction that is ready by then, which is that of an earlier frame.
+
+Predictions are taken as if each had the context it was made with: all frames were predicted, one by one, whereas a
+device with a latency above 1 / fps skips some. To a network that sees single frames that is the same. For a network
+with a memory and a latency above 1 / fps it is optimistic: its memory holds frames which that device had not computed.
 """
 
 from __future__ import annotations
@@ -66,6 +70,9 @@ def streaming_counts(arrays: Arrays, fps: float | None = None, latency: float | 
     nothing is ready all pixels of a frame are missed. NaN for a frame of which that is not known: the lag is beyond
     what is stored, or nothing would be ready but the sequence's first frames were not predicted.
 
+    A single predicted frame is no stream: where no other of its sequence was, a frame counts as 0 pixels at whatever
+    latency and so is left out. It would be missed however fast the network is.
+
     Args:
         arrays: `recording`, `position`, `lags`, `lagged`, `confusion`, and `fps` and `latency` unless given.
         fps: as if the frames had come at this rate.
@@ -81,6 +88,8 @@ def streaming_counts(arrays: Arrays, fps: float | None = None, latency: float | 
     sequences, sequence = np.unique(arrays["recording"], return_inverse=True)
     first = np.full(len(sequences), np.iinfo(np.int64).max)
     np.minimum.at(first, sequence, position - stored)
+    last = np.zeros_like(first)
+    np.maximum.at(last, sequence, position)
     begin = first[sequence]
     lag = schedule(position - begin, arrays["fps"] if fps is None else fps, latency)
     known = np.where(lag < 0, begin == 0, lag <= stored)
@@ -88,9 +97,15 @@ def streaming_counts(arrays: Arrays, fps: float | None = None, latency: float | 
     counts[old] = class_counts(arrays["lagged"][old, lag[old] - 1])
     counts[lag < 0, ::2] = 0
     counts[~known] = np.nan
+    counts[(first == last)[sequence]] = 0
     return counts
 
 
 def streaming_miou(arrays: Arrays, fps: float | None = None, latency: float | None = None) -> float:
-    """mIoU over the set of `streaming_counts`, which see; NaN where it is not known for some frame."""
+    """mIoU over the set of `streaming_counts`, which see.
+
+    Sequences of a single predicted frame are left out. NaN where that leaves none, or where it is not known for some
+    frame. Predictions are taken as if each had the context it was made with; for a network with a memory and a latency
+    above 1 / fps that is optimistic.
+    """
     return float(mean_iou(streaming_counts(arrays, fps, latency).sum(0)))

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 2**31 - 1
 """More pixels than a frame has, and more frames than a sequence has; what is stored fits 32 bits."""
+LATENCIES = 1e-9, 1e6
+"""The least and the most seconds that a prediction may have taken."""
+MAX_FPS = 1e6
 
 
 class VideoSegmentation(Task):
@@ -52,7 +55,9 @@ class VideoSegmentation(Task):
       over these, then over images: the BF of Csurka et al., BMVC 2013, as computed for SegNet (PAMI 2017, section 3.3).
     - `temporal_consistency`: of the pixels whose true class stays from one frame to the next, the share whose predicted
       class does, right or wrong. Read it beside `miou`: a constant prediction has 1.
-    - `streaming_miou`: mIoU when each frame is scored as it arrives; see `vidsuite_core.tasks.streaming`.
+    - `streaming_miou`: mIoU when each frame is scored as it arrives, over sequences of more than one predicted frame;
+      not known, NaN, where there is none. Predictions are taken as if each had the context it was made with; for a
+      network with a memory and a latency above 1 / fps that is optimistic. See `vidsuite_core.tasks.streaming`.
 
     Frames in which nothing defines a mean, as those that are void throughout, are left out of it.
     """
@@ -117,13 +122,15 @@ class VideoSegmentation(Task):
         if not arrays["confusion"].any():
             raise VidsuiteError("predictions' 'confusion' counts no pixel")
         latency, fps = arrays["latency"], arrays["fps"]
-        if (np.isinf(latency) | (latency <= 0)).any() or not (np.isfinite(fps) & (fps > 0)).all():
-            raise VidsuiteError("predictions' 'latency' and 'fps' must be above 0 and finite; NaN for no latency")
+        if ((latency < LATENCIES[0]) | (latency > LATENCIES[1])).any():
+            low, high = LATENCIES
+            raise VidsuiteError(f"predictions' 'latency' must be {low:g} to {high:g} seconds, or NaN if not timed")
+        if not ((fps > 0) & (fps <= MAX_FPS)).all():
+            raise VidsuiteError(f"predictions' 'fps' must be above 0 and at most {MAX_FPS:g}")
         _check_counts(
             {name: arrays[name].astype(np.int64) for name, (kind, _) in self._form().items() if kind[0] == "i"}
         )
-        if (arrays["lags"] > arrays["position"]).any():
-            raise VidsuiteError("predictions' 'lags' counts more earlier frames than 'position' leaves")
+        _check_runs(arrays["recording"], arrays["position"].astype(np.int64), arrays["lags"].astype(np.int64))
 
     def score(self, arrays: Arrays) -> dict[str, float]:
         """See the class."""
@@ -213,6 +220,26 @@ def _check_counts(arrays: Arrays) -> None:
     stored = np.arange(LAGS) < arrays["lags"][:, None]
     if (arrays["lags"] > LAGS).any() or (arrays["lagged"].sum(-1) != stored[..., None] * true[:, None]).any():
         raise VidsuiteError("predictions' 'lagged' counts other true pixels than 'confusion', or not 'lags' times")
+
+
+def _check_runs(recording: np.ndarray, position: np.ndarray, lags: np.ndarray) -> None:
+    """No frame stands twice, and `lags` are those of frames that were predicted in order.
+
+    A run of predicted frames that begins after a stored frame does not begin right after it, for then it had gone on.
+    """
+    import numpy as np
+
+    if (lags > position).any():
+        raise VidsuiteError("predictions' 'lags' counts more earlier frames than 'position' leaves")
+    _, sequence = np.unique(recording, return_inverse=True)
+    order = np.lexsort((position, sequence))
+    sequence, position, lags = sequence[order], position[order], lags[order]
+    same, step = sequence[1:] == sequence[:-1], np.diff(position)
+    if (same & (step == 0)).any():
+        raise VidsuiteError("predictions name a frame twice: 'recording' and 'position' of two samples are the same")
+    goes_on = same & (lags[1:] >= step - 1)
+    if (goes_on & (lags[1:] != np.minimum(lags[:-1] + step, LAGS))).any():
+        raise VidsuiteError("predictions' 'lags' disagrees with that of an earlier frame of the same recording")
 
 
 def _plain(value: float) -> float | None:

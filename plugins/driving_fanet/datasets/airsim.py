@@ -29,9 +29,11 @@ from pathlib import Path
 
 from vidsuite_core.datasets import Progress
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.samples import VOID
+from vidsuite_core.text import natural
 from vidsuite_plugins.driving_fanet.classes import AIRSIM
 from vidsuite_plugins.driving_fanet.datasets.airsim_classes import ClassMap, read_class_map, read_csv
-from vidsuite_plugins.driving_fanet.datasets.files import VOID, LabelCode, attempt_all, require_all
+from vidsuite_plugins.driving_fanet.datasets.files import LabelCode, attempt_all, png_size, require_all, require_size
 from vidsuite_plugins.driving_fanet.datasets.imported import Found, Frame, ImportedDataset, Stretch, steady_runs
 
 LOG, IMAGES, SPLITS = "airsim_rec.txt", "images", "splits.csv"
@@ -86,7 +88,7 @@ class AirSim(ImportedDataset):
 
     def find(self, source: Path, folder: Path, progress: Progress) -> Found:
         """See `ImportedDataset.find`; writes the label maps below `folder`."""
-        logs = sorted(source.glob(f"*/{LOG}"), key=lambda path: _natural(path.parent.name))
+        logs = sorted(source.glob(f"*/{LOG}"), key=lambda path: natural(path.parent.name))
         if not logs:
             raise VidsuiteError(f"{source}: holds no <run>/{LOG}; give the folder in which the runs' folders lie")
         split_of = _splits(source, [log.parent.name for log in logs])
@@ -156,7 +158,7 @@ def _splits(source: Path, runs: Sequence[str]) -> dict[str, str]:
     """Split of each run, by `splits.csv` or else by their order."""
     path = source / SPLITS
     if path.is_file():
-        given = {row["run"]: row.get("split", "") for row in read_csv(path, ["run", "split"])}
+        given = {row["run"]: row["split"] for _, row in read_csv(path, ["run", "split"])}
         if wrong := [run for run in runs if given.get(run) not in ("train", "val", "test")]:
             raise VidsuiteError(f"{path}: does not put the run {wrong[0]!r} into train, val or test; add or correct it")
         splits = {run: given[run] for run in runs}
@@ -178,7 +180,8 @@ def _convert(source: Path, folder: Path, runs: Sequence[Run], classes: ClassMap,
 
     def convert(item: tuple[Run, Moment]) -> Converted:
         run, moment = item
-        return _convert_one(run.folder / IMAGES / moment.segmentation, folder / _labels(run, moment), classes)
+        images, labels = run.folder / IMAGES, folder / _labels(run, moment)
+        return _convert_one(images / moment.scene, images / moment.segmentation, labels, classes)
 
     done = require_all(source, attempt_all(convert, items, "convert labels", progress))
     pixels, unnamed = sum(one.pixels for one in done), Counter[str]()
@@ -190,7 +193,7 @@ def _convert(source: Path, folder: Path, runs: Sequence[Run], classes: ClassMap,
     return (f"not in the class map, so void: {_told(unnamed, pixels)}",) if unnamed else ()
 
 
-def _convert_one(segmentation: Path, labels: Path, classes: ClassMap) -> Converted:
+def _convert_one(scene: Path, segmentation: Path, labels: Path, classes: ClassMap) -> Converted:
     import cv2
     import numpy as np
 
@@ -199,6 +202,7 @@ def _convert_one(segmentation: Path, labels: Path, classes: ClassMap) -> Convert
     image = read_image(segmentation)
     if image.dtype != np.uint8:
         raise VidsuiteError(f"{segmentation}: is not an image of 8 bits; record it again")
+    require_size(segmentation, image.shape, scene, png_size(scene))
     converted, unnamed = classes.classes_in(image)
     labels.write_bytes(cv2.imencode(".png", converted)[1].tobytes())
     return Converted(converted.size, unnamed)
@@ -232,8 +236,3 @@ def _labels(run: Run, moment: Moment | None = None) -> str:
     """Where a run's label maps lie, or one of them, relative to the dataset's folder."""
     folder = f"labels/{run.folder.name}"
     return f"{folder}/{Path(moment.scene).stem}.png" if moment else folder
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    """Sort key that puts `run2` before `run10`."""
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"([0-9]+)", name) if part]

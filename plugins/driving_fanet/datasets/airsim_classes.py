@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.samples import VOID
 from vidsuite_plugins.driving_fanet.classes import AIRSIM
-from vidsuite_plugins.driving_fanet.datasets.files import VOID
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,11 +129,13 @@ def read_class_map(folder: Path) -> ClassMap:
     return ClassMap(labels)
 
 
-def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a small CSV file under the names in its first line, in lower case, of which `columns` are required.
+def read_csv(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a small CSV file that are not empty, each with its number, the first line being row 1.
+
+    A row's cells are under the names in the first line, in lower case; those of `columns` are in every row.
 
     Raises:
-        VidsuiteError: it cannot be read, or lacks a column.
+        VidsuiteError: it cannot be read, lacks a column, or a row ends before one.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -144,14 +146,21 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     header = [name.strip().lower() for name in lines[0]] if lines else []
     if missing := [name for name in columns if name not in header]:
         raise VidsuiteError(f"{path}: its first line lacks {', '.join(missing)}; name the columns there")
-    return [dict(zip(header, (cell.strip() for cell in line), strict=False)) for line in lines[1:] if any(line)]
+    rows = []
+    for number, line in enumerate(lines[1:], 2):
+        row = dict(zip(header, (cell.strip() for cell in line), strict=False))
+        if any(row.values()):
+            if short := [name for name in columns if name not in row]:
+                raise VidsuiteError(f"{path}: row {number} ends before the column {short[0]}; complete or remove it")
+            rows.append((number, row))
+    return rows
 
 
 def _csv_entries(path: Path) -> Iterator[tuple[str, str, str]]:
-    for number, row in enumerate(read_csv(path, ["class"]), 2):
+    for number, row in read_csv(path, ["class"]):
         texts = [row[name] for name in ("id", "colour", "color") if row.get(name)]
         for text in texts or [""]:
-            yield f"row {number}", text, _spelt(row.get("class", ""))
+            yield f"row {number}", text, _spelt(row["class"])
 
 
 def _yaml_entries(path: Path) -> Iterator[tuple[str, str, str]]:

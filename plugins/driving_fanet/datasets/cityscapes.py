@@ -22,6 +22,7 @@ from typing import ClassVar
 
 from vidsuite_core.datasets import Progress
 from vidsuite_core.errors import UsageError, VidsuiteError
+from vidsuite_core.samples import VOID
 from vidsuite_plugins.driving_fanet.classes import CITYSCAPES, CITYSCAPES_VOID
 from vidsuite_plugins.driving_fanet.datasets.files import LabelCode
 from vidsuite_plugins.driving_fanet.datasets.imported import Found, Frame, ImportedDataset, Stretch
@@ -92,9 +93,9 @@ class Cityscapes(ImportedDataset):
 
 def _code(suffix: str, num_classes: int) -> LabelCode:
     if suffix == _IDS:
-        label_of, values = dict(TRAIN_ID), {*range(34), 255}
+        label_of, values = dict(TRAIN_ID), {*range(34), VOID}
     else:
-        label_of, values = {label: label for label in range(len(CITYSCAPES))}, {*range(len(CITYSCAPES)), 255}
+        label_of, values = {label: label for label in range(len(CITYSCAPES))}, {*range(len(CITYSCAPES)), VOID}
     if num_classes > len(CITYSCAPES):
         label_of |= dict.fromkeys(values - {*label_of}, len(CITYSCAPES))
     return LabelCode(f"files *{suffix}", label_of, frozenset(values - {*label_of}))

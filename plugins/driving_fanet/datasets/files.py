@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from vidsuite_core.datasets import Progress, silent
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.samples import VOID
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-VOID = 255
 TAIL = 4096
 """Bytes at the end of a PNG among which its end marker is looked for: some programs write a little after it."""
 
@@ -81,6 +81,19 @@ def png_size(path: Path) -> tuple[int, int]:
     if b"\0\0\0\0IEND" not in tail:
         raise VidsuiteError(f"{path}: is cut short; copy it again")
     return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+
+
+def require_size(labels: Path, shape: tuple[int, ...], image: Path, size: tuple[int, int]) -> None:
+    """Refuse labels of shape (H, W, ...) for an image of another size (width, height).
+
+    Raises:
+        VidsuiteError: they differ; it names both files.
+    """
+    if shape[:2] != size[::-1]:
+        raise VidsuiteError(
+            f"{labels}: is {shape[1]} x {shape[0]} pixels, its frame {image.name} {size[0]} x {size[1]}; "
+            "copy both again"
+        )
 
 
 def attempt_all(

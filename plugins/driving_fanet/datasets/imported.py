@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -19,10 +19,18 @@ from typing import Any
 
 from vidsuite_core.datasets import Dataset, Progress, digest, silent
 from vidsuite_core.errors import DataNotReady, VidsuiteError
+from vidsuite_core.overlay import RGB
 from vidsuite_core.paths import atomic_folder
 from vidsuite_core.samples import FrameSample, FrameSequence
-from vidsuite_plugins.driving_fanet.classes import RGB, palette
-from vidsuite_plugins.driving_fanet.datasets.files import LabelCode, attempt_all, content_of, png_size, require_all
+from vidsuite_plugins.driving_fanet.classes import palette
+from vidsuite_plugins.driving_fanet.datasets.files import (
+    LabelCode,
+    attempt_all,
+    content_of,
+    png_size,
+    require_all,
+    require_size,
+)
 
 TABLE = "sequences.json"
 FORMAT = 1
@@ -182,20 +190,38 @@ class ImportedDataset(Dataset):
         return digest({"format": FORMAT, "classes": list(self.class_names()), "sequences": rows})
 
     def verify(self, progress: Progress = silent) -> list[str]:
-        """Look at every file again; one line for each sequence with files that are missing or have changed."""
+        """Decode every file; a line for each that is missing, damaged or has changed since it was imported."""
         if not self.is_ready():
             return [self.how_to_get()]
         source, stretches = self._table
         if not source.is_dir():
             return [self._gone(source)]
         frames = [frame for stretch in stretches for frame in stretch.frames]
-        seen = attempt_all(lambda frame: self._seen(source, self.folder, frame)[0], frames, "verify frames", progress)
-        results, faults = iter(zip(frames, seen, strict=True)), []
-        for stretch in stretches:
-            bad = [_difference(*next(results)) for _ in stretch.frames]
-            if told := [line for line in bad if line]:
-                faults.append(f"{stretch.name}: {len(told)} of {len(bad)} frames differ; the first: {told[0]}")
+        seen = attempt_all(lambda frame: self._decoded(source, frame), frames, "verify frames", progress)
+        faults = []
+        for recorded, found in zip(frames, seen, strict=True):
+            if isinstance(found, VidsuiteError):
+                faults.append(str(found))
+            else:
+                faults += [self._changed(path) for path in self._differences(source, recorded, found)]
         return faults
+
+    def _decoded(self, source: Path, frame: Frame) -> Frame:
+        """The frame as it is now on disk, all of its pixels having been read, not its size alone."""
+        from vidsuite_core.video.images import read_image
+
+        read_image(source / frame.image)
+        return self._seen(source, self.folder, frame)[0]
+
+    def _differences(self, source: Path, recorded: Frame, found: Frame) -> Iterator[Path]:
+        if found.mark != recorded.mark:
+            yield source / recorded.image
+        if found.content != recorded.content:
+            yield self.label_folder(source, self.folder) / recorded.labels
+
+    def _changed(self, path: Path) -> str:
+        remedy = f"put the original back, or delete {self.folder} and import again"
+        return f"{path} has changed since it was imported; {remedy}"
 
     def _gone(self, source: Path) -> str:
         remedy = f"put it back, or delete {self.folder} and import the frames from where they are now"
@@ -236,11 +262,7 @@ class ImportedDataset(Dataset):
         if frame.labels:
             path = self.label_folder(source, folder) / frame.labels
             classes = self.code_of(frame.labels).read(path)
-            if classes.shape != size[::-1]:
-                raise VidsuiteError(
-                    f"{path}: is {classes.shape[1]} x {classes.shape[0]} pixels, its frame {image.name} "
-                    f"{size[0]} x {size[1]}; copy both again"
-                )
+            require_size(path, classes.shape, image, size)
             content = content_of(classes)
         return replace(frame, mark=self.mark_of(image), content=content), size
 
@@ -260,10 +282,3 @@ def _summary(stretches: Sequence[Stretch]) -> str:
     counts = ", ".join(f"{split} {count}" for split, count in splits.items())
     frames = sum(len(stretch.frames) for stretch in stretches)
     return f"{splits.total()} labelled frames ({counts}) among {frames} in {len(stretches)} sequences"
-
-
-def _difference(recorded: Frame, seen: Frame | VidsuiteError) -> str:
-    if isinstance(seen, VidsuiteError):
-        return str(seen)
-    name = recorded.image if seen.mark != recorded.mark else recorded.labels
-    return "" if seen == recorded else f"{name} has changed since it was imported; put the original back"

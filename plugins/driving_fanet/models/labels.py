@@ -21,8 +21,8 @@ Corners = Literal["apart", "aligned"]
 """Of the two maps in an enlargement: torch's `align_corners` False (mmseg's way, and the default here) or True."""
 WORTHWHILE = 0.4
 """Share of cells to interpolate up to which that is faster than interpolating all at once."""
-AT_ONCE = 1 << 20
-"""Interpolated logits, at most, that are held at once on a CPU: 4 MiB, which stay in the cache."""
+AT_ONCE = 1 << 19
+"""Interpolated logits, at most, that are held at once on a CPU: 2 MiB, which stay in the cache."""
 
 
 @torch.no_grad()

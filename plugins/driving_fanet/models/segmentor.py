@@ -12,6 +12,8 @@ from mmengine.structures import PixelData
 from torch import Tensor
 from torch.nn import functional as F
 
+from vidsuite_core.errors import UsageError
+from vidsuite_core.samples import VOID
 from vidsuite_core.weights import load
 from vidsuite_plugins.driving_fanet.models.encoder import Norm
 from vidsuite_plugins.driving_fanet.models.fanet import Context, Fanet
@@ -21,7 +23,6 @@ from vidsuite_plugins.driving_fanet.models.registry import MODELS
 from vidsuite_plugins.driving_fanet.models.runs import counted, runs_of
 from vidsuite_plugins.driving_fanet.models.streaming import Stream
 
-VOID = 255
 _PREFIX = "network."
 
 
@@ -83,7 +84,13 @@ class FanetSegmentor(BaseModel):
         names = [f"{meta['sequence']} {meta.get('draw')}" for meta in metas]
         runs = runs_of(names, [meta["position"] for meta in metas])
         labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples])
-        labels = labels.masked_fill(~counted(runs, self.tca_depth).to(labels.device)[:, None, None], VOID)
+        counts = counted(runs, self.tca_depth).to(labels.device)
+        if not counts.any():
+            raise UsageError(
+                f"no frame of a batch has the {self.tca_depth} frames before it that the context takes; "
+                "set tca_depth, which the batches know too, and not model.tca_depth"
+            )
+        labels = labels.masked_fill(~counts[:, None, None], VOID)
         if not self.network.aux_weight:
             return {"loss": cross_entropy(self.network(inputs, runs), labels)}
         logits, *auxiliary = self.network.forward_auxiliary(inputs, runs)
@@ -110,10 +117,16 @@ class FanetSegmentor(BaseModel):
         return self.network(self.data_preprocessor(dict(batch), False)["inputs"])
 
     def train(self, mode: bool = True) -> FanetSegmentor:
-        """As ever; the stream is of the weights as they were, so it ends."""
-        self._end_stream()
+        """As ever; a stream is of the weights as they were, so training ends it."""
+        if mode:
+            self._end_stream()
         super().train(mode)
         return self
+
+    @property
+    def path(self) -> str:
+        """How the stream computes, as "fp32-onednn"; the precision alone before there is one."""
+        return getattr(self._stream and self._stream.network, "path", self.precision)
 
     def _end_stream(self) -> None:
         self._stream, self._last = None, None

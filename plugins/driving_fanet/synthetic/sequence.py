@@ -54,13 +54,20 @@ class Options:
     sequences: int
 
     def __post_init__(self) -> None:
+        for name in ("frames", "seed", "sequences"):
+            if type(value := getattr(self, name)) is not int:
+                raise UsageError(f"{name} is {value!r}; give a whole number")
+        if len(self.size) != 2 or any(type(side) is not int for side in self.size):
+            raise UsageError(f"size is {self.size!r}; give width and height, two whole numbers")
         width, height = self.size
         if width % 2 or height % 2 or not (32 <= width <= 4096 and 32 <= height <= 4096):
             raise UsageError(f"size {width}x{height} is not two even numbers from 32 to 4096")
         if self.sequences % 2 or not 6 <= self.sequences <= 1000:
             raise UsageError(f"sequences is {self.sequences}; it must be even, 6 or more and at most 1000")
-        if self.seed < 0 or not 1 <= self.frames <= 100_000:
-            raise UsageError("seed must be 0 or more, and frames from 1 to 100000")
+        if self.seed < 0:
+            raise UsageError(f"seed is {self.seed}; it must be 0 or more")
+        if not 1 <= self.frames <= 100_000:
+            raise UsageError(f"frames is {self.frames}; it must be from 1 to 100000")
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Options:
