@@ -58,7 +58,8 @@ def stream(model: str, source: Path, out: Path, **options: Any) -> int:
         raise UsageError(f"{handle.key} is for task {handle.spec.task}; 'stream' takes models of video_segmentation")
     _check_target(out, source)
     frames = source if source.is_file() else _images(source)
-    with watcher_for(Console()) as watcher, open_video(frames) as video:
+    console = Console()
+    with watcher_for(console) as watcher, open_video(frames) as video:
         if min(video.info.width, video.info.height) < SMALLEST:
             raise UsageError(f"{source} has frames of {video.info.width}x{video.info.height}; {SMALLEST} is the least")
         total = min(count_frames(frames), options["limit"] or 10**9)
@@ -69,7 +70,8 @@ def stream(model: str, source: Path, out: Path, **options: Any) -> int:
         def drawn() -> Iterator[np.ndarray]:
             for number, frame in enumerate(video.frames(0, total), 1):
                 yield viewer.draw(frame, clock)
-                watcher.preparing(f"{handle.key} {_rate(clock)}", number, total)
+                live = f"{handle.key} {_rate(clock)}" if console.is_terminal else handle.key
+                watcher.preparing(live, number, total)
 
         write_video(out, drawn(), fps)
     timed = clock[1:] or clock  # the first builds what later ones reuse
@@ -192,6 +194,6 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _rate(clock: list[float]) -> str:
-    newest = clock[-SMOOTHED:]
+    newest = (clock[1:] or clock)[-SMOOTHED:]  # the first frame builds what later ones reuse
     seconds = sum(newest) / len(newest)
     return f"{1 / seconds:.1f} fps ({1000 * seconds:.1f} ms)"
