@@ -302,3 +302,11 @@ def test_no_classes_at_all_are_refused() -> None:
     task = VideoSegmentation([])
     with pytest.raises(VidsuiteError, match="counts no pixel"):
         task.check({**{name: np.zeros(0, str) for name in names(0)}, **task.predictions([]), **task.targets([])})
+
+
+@pytest.mark.parametrize("name", ["latency", "fps"])
+def test_half_precision_is_checked_without_overflow(name: str) -> None:
+    arrays = random_arrays(0, sequences=2, length=2)
+    arrays[name] = np.zeros(4, np.float16)
+    with pytest.raises(VidsuiteError, match=name), np.errstate(all="raise"):
+        VideoSegmentation(list("abcd")).check(arrays)

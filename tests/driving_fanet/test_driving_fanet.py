@@ -112,7 +112,14 @@ presets: {{quick: {{timeout: 300, cfg: {{train_cfg: {{max_epochs: 1}}}}}}}}
     del suite.benchmarks._rows["driving_fanet/small"]
 
 
-@pytest.mark.parametrize("model", ["fanet18", "fanet18_tca4", *PEERS])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "fanet18_tca4",
+        "fast_scnn",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("fanet18", "fcn18", "bisenet")),
+    ],
+)
 def test_each_kind_of_model_runs_end_to_end(
     suite: vs.Suite, small: Path, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

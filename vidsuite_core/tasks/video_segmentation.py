@@ -121,7 +121,7 @@ class VideoSegmentation(Task):
                 raise VidsuiteError(f"predictions' {name!r} holds numbers below 0 or above {MAX_PIXELS}")
         if not arrays["confusion"].any():
             raise VidsuiteError("predictions' 'confusion' counts no pixel")
-        latency, fps = arrays["latency"], arrays["fps"]
+        latency, fps = (arrays[name].astype(float) for name in ("latency", "fps"))  # of float16, limits overflow
         if ((latency < LATENCIES[0]) | (latency > LATENCIES[1])).any():
             low, high = LATENCIES
             raise VidsuiteError(f"predictions' 'latency' must be {low:g} to {high:g} seconds, or NaN if not timed")
