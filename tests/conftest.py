@@ -7,6 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))  # 'explore' looks for new examples
 
 os.environ.setdefault("VIDSUITE_OFFLINE", "1")
 TOY = Path(__file__).parent / "toy_plugin"

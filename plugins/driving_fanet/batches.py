@@ -109,7 +109,7 @@ class SequenceBatches(Sampler[list[tuple[int, int]]]):
         if len(sequence) <= self.run:
             yield sequence
             return
-        first = rng.randrange(self.step)
+        first = rng.randrange(min(self.step, len(sequence) - self.context))  # leaves room for one run at least
         if first > self.context:
             yield sequence[:first]
         for start in range(first, len(sequence), self.step):

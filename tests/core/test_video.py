@@ -59,7 +59,7 @@ def test_random_ranges_equal_sequential_decoding(
 
 
 @given(name=st.sampled_from(sorted(CODINGS)), starts=st.lists(st.integers(0, 42), min_size=1, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_order_of_reads(
     name: str, starts: list[int], coded: dict[str, Path], truths: dict[str, np.ndarray]
 ) -> None:

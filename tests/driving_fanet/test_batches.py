@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vidsuite_core.errors import UsageError
@@ -37,6 +37,7 @@ def runs_of(batch, frames):
     context=st.integers(0, 6),
     epoch=st.integers(0, 3),
 )
+@example(lengths=[8], run=7, context=6, epoch=0)
 def test_runs_are_consecutive_and_no_frame_comes_twice(lengths, run, context, epoch):
     if context >= run or max(lengths) <= context:
         with pytest.raises(UsageError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -159,6 +160,16 @@ def streamed_with_trained_weights(attempt: Path, folder: Path) -> None:
     assert "is of driving_fanet/fanet18_tca4, not of" in stream("fanet18", *arguments, *weights, check=2).stderr
     other = stream("fanet18_tca4", *arguments, *weights, "--dataset", "camvid", check=2).stderr
     assert "was trained on the classes of driving_fanet/synthetic, not of camvid" in other
+    hostile = json.loads((attempt / "result.json").read_text())
+    hostile["score_key"]["config"]["model"] = {"type": "os.mkdir", "path": str(folder / "made")}
+    (folder / "hostile").mkdir()
+    (folder / "hostile" / "result.json").write_text(json.dumps(hostile))
+    (folder / "hostile" / "weights.pth").write_bytes((attempt / "weights.pth").read_bytes())
+    told = stream("fanet18_tca4", *arguments, "--weights", str(folder / "hostile" / "weights.pth"), check=2).stderr
+    assert "was trained with another network" in told
+    assert not (folder / "made").exists()
+    other = stream("fanet18_tca4", *arguments, *weights, "--cfg-options", "model.norm=none", check=2).stderr
+    assert "model.norm: none -> batch" in " ".join(other.split())
     alone = folder / "alone.pth"
     alone.write_bytes((attempt / "weights.pth").read_bytes())
     told = stream("fanet18_tca4", *arguments, "--weights", str(alone), check=2).stderr

@@ -18,13 +18,7 @@ from vidsuite_plugins.driving_fanet.models.fanet import Fanet, build
 Weights = Mapping[str, Tensor]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Small layers on a busy machine wait for their second thread far longer than it saves."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def with_statistics(network: Fanet, seed: int = 0) -> Fanet:

@@ -28,18 +28,7 @@ needs_onednn = pytest.mark.skipif(not onednn, reason="this torch has no oneDNN o
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Small layers on a busy machine wait for their second thread far longer than it saves."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def seeded():
-    torch.manual_seed(0)
+pytestmark = pytest.mark.usefixtures("one_thread", "seeded")
 
 
 def channels_last(*shape: int) -> Tensor:

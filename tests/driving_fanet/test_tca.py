@@ -18,18 +18,7 @@ from vidsuite_plugins.driving_fanet.models.streaming import Stream
 KINDS = sorted(CONTEXTS)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Small layers on a busy machine wait for their second thread far longer than it saves."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def seeded():
-    torch.manual_seed(0)
+pytestmark = pytest.mark.usefixtures("one_thread", "seeded")
 
 
 def fanet(depth: int, context: str = "sum") -> Fanet:

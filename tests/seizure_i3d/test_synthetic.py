@@ -56,7 +56,7 @@ class TestPlan:
         assert [max(each) for each in seconds] == pytest.approx([187.9, 225.9], rel=0.15)
         assert [np.mean(each) for each in seconds] == pytest.approx([30.4, 76.0], rel=0.03)
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(st.integers(0, 2**31), st.integers(14, 60), st.integers(0, 40), st.integers(0, 100))
     def test_everybody_has_a_seizure_and_every_seizure_a_sample(self, seed, patients, seizures, samples):
         seizures += 2 * patients

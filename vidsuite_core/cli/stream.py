@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from vidsuite_core.suite import DatasetHandle, ModelHandle, Suite
 
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+NOT_THE_NETWORK = ("pretrained", "precision")
+"""Fields of a model that other weights, or another device, make no matter."""
 SMALLEST = 16
 """Side of a frame, in pixels."""
 SMOOTHED = 10
@@ -124,14 +126,15 @@ def _viewer(suite: Suite, handle: ModelHandle, options: dict[str, Any]) -> _View
     if len(slots) > 1 and options["device"] != "auto":
         raise UsageError(f"--devices {options['device']} names several; a stream runs on one")
     os.environ["CUDA_VISIBLE_DEVICES"] = slots[0].visible
-    trained = _trained(handle, options)
-    if trained is not None:
-        config, name = trained.score_key["config"], options["dataset"] or trained.cell.dataset
-    elif handle.spec.config is None:
+    if handle.spec.config is None:
         raise UsageError(f"model {handle.key} has no config to build it from")
-    else:
-        chosen = parse_options(options["cfg_options"])
-        config, name = cell_config(handle.spec.config, "", [], chosen, slots[0].precision), options["dataset"]
+    trained = _trained(handle, options["weights"])
+    preset = trained.cell.preset if trained is not None else ""
+    config = cell_config(handle.spec.config, preset, [], parse_options(options["cfg_options"]), slots[0].precision)
+    name = options["dataset"]
+    if trained is not None:
+        _same_network(trained, config, options["weights"])
+        name = name or trained.cell.dataset
     found = _dataset(suite, handle, name, options["weights"])
     dataset = found.open()
     if trained is not None and tuple(trained.classes) != dataset.class_names():
@@ -142,20 +145,45 @@ def _viewer(suite: Suite, handle: ModelHandle, options: dict[str, Any]) -> _View
     return _Viewer(segmenter, dataset, slots[0].kind, options["opacity"], note, found.key)
 
 
-def _trained(handle: ModelHandle, options: dict[str, Any]) -> Record | None:
-    """The record of the attempt that the weights lie in, whose config is the one that was trained; None elsewhere."""
+def _trained(handle: ModelHandle, weights: Path | None) -> Record | None:
+    """The record of the attempt that the weights lie in; None for weights from elsewhere."""
     from vidsuite_core.results import read_record
     from vidsuite_core.runner.store import RESULT
 
-    weights: Path | None = options["weights"]
     if weights is None or not weights.with_name(RESULT).is_file():
         return None
     record = read_record(weights.with_name(RESULT))
     if record.cell.model != handle.key:
         raise UsageError(f"{weights} is of {record.cell.model}, not of {handle.key}")
-    if options["cfg_options"]:
-        raise UsageError(f"{weights} brings the config that it was trained with; leave --cfg-options out")
     return record
+
+
+def _same_network(record: Record, config: Mapping[str, Any], weights: Path) -> None:
+    """Refuse weights that were trained in another network than `config` builds, though they might fit it.
+
+    The record only says so, and nothing is built from it: it may be a stranger's, and a config can call any function.
+    """
+    from vidsuite_core.engine.config import FIELD, replace
+    from vidsuite_core.ids import differences
+
+    referred = {"size"}
+
+    def note(_: str, value: Any) -> Any:
+        if isinstance(value, str) and value.startswith(FIELD):
+            referred.add(value.removeprefix(FIELD))
+        return value
+
+    replace(config["model"], note)
+
+    def network(one: Mapping[str, Any]) -> dict[str, Any]:
+        model = one["model"] if isinstance(one.get("model"), Mapping) else {}
+        fields = {name: one.get(name) for name in referred - set(NOT_THE_NETWORK)}
+        return {**fields, "model": {name: value for name, value in model.items() if name not in NOT_THE_NETWORK}}
+
+    recorded = record.score_key.get("config")
+    different = differences(network(config), network(recorded if isinstance(recorded, Mapping) else {}))
+    if different:
+        raise UsageError(f"{weights} was trained with another network ({'; '.join(different)}); use --cfg-options")
 
 
 def _dataset(suite: Suite, handle: ModelHandle, name: str | None, weights: Path | None) -> DatasetHandle:
