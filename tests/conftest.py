@@ -14,6 +14,8 @@ settings.register_profile("explore", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))  # 'explore' looks for new examples
 
 os.environ.setdefault("VIDSUITE_OFFLINE", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: threads that spin would stop each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 TOY = Path(__file__).parent / "toy_plugin"
 
 

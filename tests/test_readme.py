@@ -49,7 +49,13 @@ def call(words: list[str], env: dict[str, str], folder: Path) -> subprocess.Comp
     return subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("command", commands())
+LONG = ("vidsuite bench --plugin seizure_i3d --dry-run",)
+"""What prepares a whole dataset."""
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(line, marks=pytest.mark.slow) if line in LONG else line for line in commands()]
+)
 def test_a_command_of_the_readme(command: str, place: tuple[Path, dict[str, str]]) -> None:
     folder, env = place
     words = shlex.split(command)[1:]

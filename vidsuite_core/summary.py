@@ -88,10 +88,13 @@ def measured_rows(suite: Suite, attempts: Iterable[Attempt]) -> list[Row]:
     In each table complete rows come first, and of these the best. Of several attempts at a cell the newest good
     one counts, or the newest at all.
     """
-    groups: dict[tuple[str, ...], list[Attempt]] = defaultdict(list)
-    for attempt in sorted(_newest(attempts), key=_place):
-        groups[_group(attempt.record)].append(attempt)
-    rows = [row for members in groups.values() for row in _rows(suite, members)]
+    groups: dict[tuple[str, ...], list[Verified]] = defaultdict(list)
+    for attempt in sorted(_newest(attempts), key=place_of):
+        record = attempt.record
+        cell = record.cell
+        group = (cell.benchmark, cell.dataset, cell.preset, cell.model, config_of(record), device_of(record))
+        groups[group].append(verified(suite, attempt))
+    rows = [row for members in groups.values() for row in rows_of(members)]
     tables: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     for row in rows:
         tables[row.benchmark, row.dataset, row.preset].append(row)
@@ -114,6 +117,44 @@ def reported_rows(suite: Suite, benchmark: str) -> list[Row]:
     return rows
 
 
+@dataclass(frozen=True)
+class Verified:
+    """An attempt that was checked: `faults` say why it cannot count. Only an attempt that is ok has `arrays`."""
+
+    attempt: Attempt
+    faults: tuple[str, ...] = ()
+    known_task: Task | None = field(default=None, repr=False)
+    arrays: Arrays = field(default_factory=dict, repr=False)
+
+    @property
+    def scored(self) -> bool:
+        """Whether it has predictions that hold."""
+        return self.known_task is not None and not self.faults
+
+    @property
+    def task(self) -> Task:
+        """The task over the attempt's classes; only of one that is `scored`."""
+        assert self.known_task is not None
+        return self.known_task
+
+
+def verified(suite: Suite, attempt: Attempt) -> Verified:
+    """The attempt with its predictions, its files, ids and scores checked; reads no more of one that failed."""
+    if attempt.record.status != "ok":
+        return Verified(attempt, tuple(attempt.faulty_files()))
+    try:
+        task, arrays, faults = recomputed(suite, attempt)
+    except VidsuiteError as error:
+        return Verified(attempt, (str(error),))
+    return Verified(attempt, tuple(faults), task, arrays)
+
+
+def newest(checked: Iterable[Verified]) -> list[Verified]:
+    """One a cell: the newest good one, or the newest at all."""
+    by_path = {one.attempt.path: one for one in checked}
+    return [by_path[attempt.path] for attempt in _newest(one.attempt for one in by_path.values())]
+
+
 def _newest(attempts: Iterable[Attempt]) -> list[Attempt]:
     cells: dict[str, Attempt] = {}
     for attempt in attempts:
@@ -124,19 +165,19 @@ def _newest(attempts: Iterable[Attempt]) -> list[Attempt]:
     return list(cells.values())
 
 
-def _place(attempt: Attempt) -> tuple[str, int, int, str, str]:
-    """Models by name, of each the folds in their order, seed by seed."""
+def place_of(attempt: Attempt) -> tuple[str, int, int, str, str]:
+    """What puts attempts in order: models by name, of each the folds in their order, seed by seed."""
     cell = attempt.record.cell
     return cell.model, cell.seed, len(cell.fold), cell.fold, attempt.record.cell_id
 
 
-def _group(record: Record) -> tuple[str, ...]:
-    cell = record.cell
-    common = {name: value for name, value in record.score_key.items() if name not in ("fold", "seed")}
-    return cell.benchmark, cell.dataset, cell.preset, cell.model, digest(common), _device(record)
+def config_of(record: Record) -> str:
+    """Hash of all that decides the scores but fold and seed: cells that share it are averaged."""
+    return digest({name: value for name, value in record.score_key.items() if name not in ("fold", "seed")})
 
 
-def _device(record: Record) -> str:
+def device_of(record: Record) -> str:
+    """Class and number of the devices that it ran on."""
     kind, count = record.device.get("kind"), record.device.get("count", 1)
     return str(kind) if count == 1 else f"{count} x {kind}"
 
@@ -150,43 +191,39 @@ class _Scored:
     arrays: Arrays
 
 
-def _rows(suite: Suite, members: Sequence[Attempt]) -> list[Row]:
-    cell = members[0].record.cell
+def rows_of(members: Sequence[Verified]) -> list[Row]:
+    """The row of cells that differ in fold and seed alone, and after it those of the variants; one attempt a cell."""
+    first = members[0].attempt.record
+    cell = first.cell
     by_variant: dict[str, list[_Scored]] = defaultdict(list)
     problems, kept = [], []
     task: Task | None = None
-    for attempt in members:
-        record = attempt.record
+    for one in members:
+        record = one.attempt.record
         place = f"fold {record.cell.fold}, seed {record.cell.seed}"
-        if record.status != "ok":
-            problems.append(f"{place}: {record.status}: {record.reason}")
+        if not one.scored:
+            why = f"left out: {one.faults[0]}" if one.faults else f"{record.status}: {record.reason}"
+            problems.append(f"{place}: {why}")
             continue
-        try:
-            task_of_it, arrays, faults = recomputed(suite, attempt)
-        except VidsuiteError as error:
-            faults = [str(error)]
-        if faults:
-            problems.append(f"{place}: left out: {faults[0]}")
-            continue
-        task = task_of_it
+        task = one.task
         kept.append(record)
-        for name in ("", *variants(arrays)):
-            by_variant[name].append(_Scored(record.cell.seed, record.cell.fold, select_variant(arrays, name)))
-    seeds = {attempt.record.cell.seed for attempt in members}
+        for name in ("", *variants(one.arrays)):
+            by_variant[name].append(_Scored(record.cell.seed, record.cell.fold, select_variant(one.arrays, name)))
+    seeds = {one.attempt.record.cell.seed for one in members}
     efficiency = next((record.efficiency for record in kept if record.efficiency), None)
     row = Row(
         cell.benchmark, cell.task, cell.dataset, cell.preset, cell.model, "measured", {},
-        config=_group(members[0].record)[4],
+        config=config_of(first),
         done=len(kept),
         expected=cell.folds * len(seeds),
         parameters=efficiency.parameters if efficiency else None,
         flops=efficiency.flops if efficiency else None,
         throughput=efficiency.throughput if efficiency else None,
         path=efficiency.path if efficiency else "",
-        device=_device(members[0].record),
-        selection=str(members[0].record.score_key.get("config", {}).get("selection", "")),
+        device=device_of(first),
+        selection=str(first.score_key.get("config", {}).get("selection", "")),
         problems=tuple(problems),
-        notes=(*sorted({note for attempt in members for note in attempt.record.warnings}), *_mixed(kept)),
+        notes=(*sorted({note for one in members for note in one.attempt.record.warnings}), *_mixed(kept)),
     )  # fmt: skip
     if task is None:
         return [row]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from called import Called, vidsuite
 
 import vidsuite_core as vs
 from vidsuite_core.engine.config import cell_config, named_weights
@@ -177,9 +176,8 @@ def streamed_with_trained_weights(attempt: Path, folder: Path) -> None:
     stream("fanet18_tca4", *arguments, "--weights", str(alone), "--dataset", "driving_fanet/synthetic")
 
 
-def stream(*arguments: str, check: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "vidsuite_core.cli", "stream", *arguments, "--devices", "cpu"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+def stream(*arguments: str, check: int = 0) -> Called:
+    done = vidsuite("stream", *arguments, "--devices", "cpu")
     assert done.returncode == check, done.stdout + done.stderr
     return done
 

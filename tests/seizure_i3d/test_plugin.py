@@ -75,7 +75,14 @@ def test_random_search_draws_from_the_papers_ranges() -> None:
     assert all(16 <= units <= 128 for point in points for units in point["model.fc_units"])
 
 
-@pytest.mark.parametrize("model", ["i3d_lstm_fc", "i3d_pool_logreg", "single_frame", "i3d_finetuned"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "i3d_lstm_fc",
+        "single_frame",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("i3d_pool_logreg", "i3d_finetuned")),
+    ],
+)
 def test_each_model_runs_end_to_end(
     suite: vs.Suite, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONFIG", "KEPT", "LOG", "OWNER", "PREDICTIONS", "RESULT", "WORK",
-    "Attempt", "Store", "Unreadable", "Workspace", "write_predictions",
+    "Attempt", "Store", "Unreadable", "Workspace", "read_attempt", "write_predictions",
 ]  # fmt: skip
 
 RESULT, PREDICTIONS, CONFIG, LOG = "result.json", "predictions.npz", "config.py", "log.txt"
@@ -178,19 +178,27 @@ def _cells_below(folder: Path, levels: int) -> Iterator[Attempt | Unreadable]:
             yield from _read_cell(path)
 
 
-def _read_cell(cell: Path) -> list[Attempt | Unreadable]:
+def read_attempt(path: Path) -> Attempt:
+    """The attempt in a folder.
+
+    Raises:
+        VidsuiteError: a link, an unreadable record, or a folder that is not its record's.
+    """
     from vidsuite_core.results import read_record
 
+    if path.is_symlink():
+        raise VidsuiteError(_LINK)
+    record = read_record(path / RESULT)
+    if (record.cell.plugin, record.cell_id, record.attempt) != path.parts[-3:]:
+        raise VidsuiteError(f"{path} lies in a folder that is not its record's")
+    return Attempt(path, record)
+
+
+def _read_cell(cell: Path) -> list[Attempt | Unreadable]:
     rows: list[Attempt | Unreadable] = []
     for path in _folders(cell) if cell.is_dir() else []:
         try:
-            if path.is_symlink():
-                raise VidsuiteError(_LINK)
-            record = read_record(path / RESULT)
-            place = (record.cell.plugin, record.cell_id, record.attempt)
-            if place != (cell.parent.name, cell.name, path.name):
-                raise VidsuiteError(f"{path} lies in a folder that is not its record's")
-            rows.append(Attempt(path, record))
+            rows.append(read_attempt(path))
         except VidsuiteError as error:
             rows.append(Unreadable(path, str(error)))
     return rows

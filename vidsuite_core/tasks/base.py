@@ -54,6 +54,8 @@ class Task(ABC):
     version: ClassVar[int]
     first_score: ClassVar[str]
     scores: ClassVar[tuple[ScoreInfo, ...]]
+    subject_score: ClassVar[str] = ""
+    """The score that says something of one subject's samples alone; empty where the first one does."""
     outputs: ClassVar[str] = ""
     """What `Task.reducer` can write beside the predictions, as "label maps (PNG)"; empty where nothing is."""
 

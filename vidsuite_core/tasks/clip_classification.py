@@ -42,6 +42,7 @@ class ClipClassification(Task):
     name = "clip_classification"
     version = 1
     first_score = "macro_f1"
+    subject_score = "accuracy"
     scores: ClassVar[tuple[ScoreInfo, ...]] = tuple(
         ScoreInfo(f"{level}/{m.name}", f"{m.title} ({level}s)", in_tables=False) if level else m
         for level in LEVELS
