@@ -1,4 +1,4 @@
-"""What the core's tests share: a suite without plugins, cells, predictions, and attempts made without torch."""
+"""What tests share: a suite without plugins, cells, predictions, and attempts made without torch."""
 
 from __future__ import annotations
 
@@ -33,13 +33,14 @@ def make_cell(
     folds: int = 2,
     task: str = "clip_classification",
     version: int = 1,
+    benchmark: str = "paper/bench",
     dataset: str = "paper/ward",
     preset: str = "quick",
     config: Mapping[str, Any] | None = None,
     device: str = "cpu: test",
     count: int = 1,
 ) -> Cell:
-    """A cell of benchmark paper/bench, as the plan makes them."""
+    """A cell, as the plan makes them."""
     key = score_key(
         task=(task, version),
         protocol={"type": "grouped_kfold", "folds": folds, "seed": 0},
@@ -51,7 +52,7 @@ def make_cell(
         preset=preset,
     )
     return Cell(
-        benchmark="paper/bench", task=task, dataset=dataset, model=model, fold=fold, folds=folds, seed=seed,
+        benchmark=benchmark, task=task, dataset=dataset, model=model, fold=fold, folds=folds, seed=seed,
         preset=preset, score_key=key, device_kind=device, device_count=count,
     )  # fmt: skip
 

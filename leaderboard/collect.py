@@ -1,0 +1,255 @@
+"""From run folders to entries: find attempts, verify them, group and score them; what was done before is reused.
+
+What strangers wrote is only ever read as data: records are checked against their schema, predictions opened without
+pickles, and nothing is built from a recorded config.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vidsuite_core.environment import code
+from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.ids import digest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vidsuite_core.results import Record
+    from vidsuite_core.suite import Suite
+    from vidsuite_leaderboard.cache import Cache
+    from vidsuite_leaderboard.entries import Entry
+
+Progress = Callable[[str, int, int], None]
+_CHUNK = 64
+_FEW = 200
+"""Attempts that are read in this process: starting others would take longer."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A run folder; `by` names who submitted it, "" for results of one's own."""
+
+    root: Path
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """An attempt as its folder tells it: enough to group it. `fault` says why it cannot be read."""
+
+    path: Path
+    by: str
+    key: str
+    group: str = ""
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """An attempt that is left out of the tables, and why."""
+
+    path: str
+    by: str
+    reason: str
+
+
+@dataclass
+class Collection:
+    """Every entry that the sources give.
+
+    Attributes:
+        entries: without ranks; `keys` names what each was computed from, `draws` its bootstrap draws (see `ranks`).
+        rejected: attempts that were left out, with the reason.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)
+    draws: dict[str, tuple[str, np.ndarray]] = field(default_factory=dict)
+    rejected: list[Rejected] = field(default_factory=list)
+    attempts: int = 0
+
+
+def collect(
+    suite: Suite,
+    sources: Sequence[Source],
+    removed: Mapping[str, str],
+    known: Cache,
+    progress: Progress,
+    workers: int | None = None,
+) -> Collection:
+    """Everything below `sources`, verified and scored.
+
+    Args:
+        removed: attempt ids that are not to count (see `changes`), each with the reason.
+        workers: processes that read and score; by default one a core.
+
+    Raises:
+        VidsuiteError: a source is no folder.
+    """
+    version = version_of(suite)
+    found = [attempt for source in sources for attempt in _scan(source, version)]
+    collection = Collection(attempts=len(found))
+    with _Pool(workers) as pool:
+        found = _read(found, known, pool, progress)
+        groups: dict[str, list[Found]] = defaultdict(list)
+        for one in found:
+            if one.fault or one.path.name in removed:
+                reason = one.fault or f"removed: {removed[one.path.name]}"
+                collection.rejected.append(Rejected(_place(one.path), one.by, reason))
+            else:
+                groups[one.group].append(one)
+        _score(list(groups.values()), known, pool, progress, collection)
+    return collection
+
+
+def version_of(suite: Suite) -> str:
+    """Identity of the code that reads, scores and draws; part of every key, so that other code computes anew."""
+    modules = {"vidsuite_core": "vidsuite"} | {plugin.module: plugin.distribution for plugin in suite.manager.plugins}
+    core = Path(__file__).parent.parent / "vidsuite_core"
+    scoreless = [digest((core / name).read_text()) for name in ("summary.py", "verification.py") if core.is_dir()]
+    return digest([{module: code(module, dist)["sources"] for module, dist in modules.items()}, scoreless])
+
+
+def _scan(source: Source, version: str) -> list[Found]:
+    """The attempts' folders, told apart by the names, sizes and times of the files in them."""
+    if not source.root.is_dir():
+        raise VidsuiteError(f"there is no run folder at {source.root}; 'vidsuite bench' makes one")
+    found = []
+    for plugin in _folders(source.root):
+        for cell in _folders(plugin):
+            for attempt in _folders(cell):
+                path = Path(attempt)
+                if path.is_symlink():
+                    found.append(Found(path, source.by, "", fault="is a symbolic link, which is not followed"))
+                    continue
+                with os.scandir(attempt) as entries:
+                    files = sorted((e.name, *_identity(e.stat(follow_symlinks=False))) for e in entries)
+                found.append(Found(path, source.by, digest([version, attempt, source.by, files])))
+    return found
+
+
+def _identity(stat: os.stat_result) -> tuple[int, int, int]:
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+def _folders(path: str | Path) -> list[str]:
+    with os.scandir(path) as entries:
+        return sorted(e.path for e in entries if e.is_dir() and not e.name.startswith("."))
+
+
+class _Pool:
+    """`map` in this process or, for many items, in several that are started on first use."""
+
+    def __init__(self, workers: int | None) -> None:
+        self._workers = workers or len(os.sched_getaffinity(0))
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> _Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def map(self, function: Callable, items: Sequence, many: int) -> Iterable:
+        """`function` of each item, in order."""
+        if self._workers == 1 or len(items) < many:
+            return map(function, items)
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
+        return self._pool.map(function, items, chunksize=_CHUNK if many == _FEW else 4)
+
+
+def _read(found: Sequence[Found], known: Cache, pool: _Pool, progress: Progress) -> list[Found]:
+    held = known.get("attempts", (one.key for one in found))
+    missing = [one for one in found if one.key not in held and not one.fault]
+    fresh: dict[str, tuple[str, bytes | None]] = {}
+    for done, (one, text) in enumerate(zip(missing, pool.map(_group_of, missing, _FEW), strict=True), 1):
+        fresh[one.key] = (text, None)
+        progress("reading attempts", done, len(missing))
+    known.put("attempts", fresh)
+    held |= fresh
+    return [one if one.fault else Found(one.path, one.by, one.key, **json.loads(held[one.key][0])) for one in found]
+
+
+def _group_of(found: Found) -> str:
+    """`group` or `fault` of an attempt, as JSON."""
+    from vidsuite_core.runner.store import read_attempt
+
+    try:
+        record = read_attempt(found.path).record
+        if record.cell.task not in _suite().tasks:
+            raise VidsuiteError(f"its task {record.cell.task!r} is not installed")
+    except VidsuiteError as error:
+        return json.dumps({"fault": str(error)})
+    return json.dumps({"group": digest([*_group_names(record), found.by])})
+
+
+def _group_names(record: Record) -> list[str]:
+    from vidsuite_core.summary import config_of
+
+    cell = record.cell
+    return [cell.benchmark, cell.dataset, cell.preset, cell.model, config_of(record)]
+
+
+@cache
+def _suite() -> Suite:
+    from vidsuite_core.suite import load
+
+    return load()
+
+
+def _score(groups: Sequence[Sequence[Found]], known: Cache, pool: _Pool, progress: Progress, into: Collection) -> None:
+    import numpy as np
+
+    from vidsuite_leaderboard.entries import entry_from
+
+    keys = [digest(sorted(one.key for one in members)) for members in groups]
+    known.used("details", keys)
+    held = known.get("entries", keys)
+    missing = [(key, members) for key, members in zip(keys, groups, strict=True) if key not in held]
+    results = pool.map(_entry_of, [members for _, members in missing], 8)
+    for done, ((key, _), (text, data, detail)) in enumerate(zip(missing, results, strict=True), 1):
+        held[key] = text, data
+        known.put("entries", {key: held[key]})
+        known.put("details", {key: (detail, None)})
+        progress("scoring entries", done, len(missing))
+    for key in keys:
+        text, data = held[key]
+        plain = json.loads(text)
+        into.rejected += [Rejected(**rejected) for rejected in plain["rejected"]]
+        if plain["entry"] is None:
+            continue
+        entry = entry_from(plain["entry"])
+        into.entries.append(entry)
+        into.keys[entry.slug] = key
+        if data:
+            into.draws[entry.slug] = plain["drawn_from"], np.frombuffer(data, np.float32)
+
+
+def _entry_of(members: Sequence[Found]) -> tuple[str, bytes | None, str]:
+    """Entry and rejected attempts as JSON, the draws of the first score as float32, and the detail as JSON."""
+    from vidsuite_core.runner.store import read_attempt
+    from vidsuite_leaderboard.summarise import summarise
+
+    by = members[0].by
+    found = summarise(_suite(), [read_attempt(member.path) for member in members], by)
+    rejected = [asdict(Rejected(_place(path), by, reason)) for path, reason in found.rejected]
+    plain = {"entry": found.entry and found.entry.plain(), "rejected": rejected, "drawn_from": found.drawn_from}
+    draws = None if found.draws is None else found.draws.astype("float32").tobytes()
+    return json.dumps(plain, allow_nan=False), draws, json.dumps(found.detail and asdict(found.detail), allow_nan=False)
+
+
+def _place(path: Path) -> str:
+    """An attempt's place in its run folder."""
+    return "/".join(path.parts[-3:])

@@ -1,0 +1,227 @@
+"""What the site shows, as plain data: an entry is one model on one dataset under one preset and config."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from vidsuite_core.ids import digest
+
+MEASURED, SUBMITTED, REPRODUCED, REPORTED = "measured", "submitted", "reproduced", "reported"
+_UNSAFE = re.compile(r"[^A-Za-z0-9_]+")
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score over an entry's cells: mean, sample standard deviation (None for one cell), 95 % interval (or None)."""
+
+    mean: float
+    sd: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What one sample costs on a device class, at batch 1, as `results.Efficiency` has it: seconds, bytes."""
+
+    latency_p50: float
+    latency_p95: float
+    throughput: float
+    peak_memory: int
+    sample: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of a table.
+
+    Attributes:
+        slug: names its page, `entries/<slug>.html`; unique, of letters, digits, `_` and `-`.
+        benchmark, dataset, model: full names (`<plugin>/<name>`).
+        config: hash of all that decides its scores but fold and seed.
+        status: "measured", "submitted", "reproduced" or "reported".
+        by: who submitted or reproduced it.
+        scores: by name, of the task's `scores`; those of reported rows are in `printed`, as the paper prints them.
+        done, folds, seeds: cells with scores, and of how many folds and seeds.
+        device: class of device that the scores come from; `speeds` has every class that was measured.
+        weights: names of initial weights; "random" among them says that random ones stood in.
+        rank: its place among complete entries of its table, from 1; None for others. `tied`: whether another has it.
+        indistinct: whether the paired bootstrap cannot tell it from the best of its table.
+        created: when its newest attempt was made, ISO 8601.
+    """
+
+    slug: str
+    benchmark: str
+    task: str
+    dataset: str
+    preset: str
+    model: str
+    config: str
+    status: str
+    by: str = ""
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    printed: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
+    done: int = 0
+    expected: int = 0
+    folds: int = 0
+    seeds: int = 0
+    device: str = ""
+    speeds: Mapping[str, Speed] = field(default_factory=dict)
+    parameters: int | None = None
+    flops: float | None = None
+    weights: Sequence[str] = ()
+    synthetic: bool = False
+    selection: str = ""
+    problems: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    rank: int | None = None
+    tied: bool = False
+    indistinct: bool = False
+    created: str = ""
+
+    @property
+    def table(self) -> tuple[str, str, str]:
+        """The table that it stands in: benchmark, dataset and preset."""
+        return self.benchmark, self.dataset, self.preset
+
+    @property
+    def plugin(self) -> str:
+        """The plugin that brings its benchmark."""
+        return self.benchmark.partition("/")[0]
+
+    @property
+    def complete(self) -> bool:
+        """Whether each cell that the protocol makes has scores."""
+        return self.done == self.expected
+
+    def plain(self) -> dict[str, Any]:
+        """In JSON's own types."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class CellView:
+    """One cell of an entry, by the attempt that counts.
+
+    Attributes:
+        scores: all scores of the task by name; None where one is not defined.
+        environment: index into `Detail.environments`.
+        phases: seconds by phase.
+        attempt, folder: its id, and its place below the run folder (`<plugin>/<cell id>/<attempt>`).
+        superseded: folders of other attempts at the cell that hold, oldest first.
+    """
+
+    fold: str
+    seed: int
+    status: str
+    reason: str
+    scores: Mapping[str, float | None]
+    attempt: str
+    folder: str
+    cell_id: str
+    score_id: str
+    created: str
+    device: str
+    environment: int
+    command: Sequence[str]
+    phases: Mapping[str, float]
+    warnings: Sequence[str]
+    log_end: Sequence[str]
+    superseded: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A training curve of one cell: `name` ("loss", or a score on the validation side), (epoch, value) pairs."""
+
+    fold: str
+    seed: int
+    name: str
+    points: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How an entry stood with one version of the code: mean first score, and latency by device class (seconds)."""
+
+    date: str
+    version: str
+    commit: str
+    score: float | None
+    sd: float | None
+    cells: int
+    latency: Mapping[str, float]
+    score_step: bool = False
+    latency_step: bool = False
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What an entry's own page shows beyond its row.
+
+    Attributes:
+        classes: names in label order.
+        config: the resolved config, as JSON text.
+        environments: hardware, software and code; cells refer to them by index.
+        weights: initial weights, name and sha256 (or "random").
+        variants: scores of second sets of predictions, as "last" (epoch).
+        per_class: class -> measure -> mean over cells.
+        confusion: counts [true][predicted], summed over cells; empty where the task has none.
+        roc: class -> (false positive rate, true positive rate) pairs of the pooled predictions; empty where not told.
+        over_time: accuracy at each moment observed (early prediction).
+        subjects: subject -> mean of the first score where it is defined for one subject.
+        rejected: attempts of the entry that were left out: (folder, reason).
+    """
+
+    classes: Sequence[str]
+    config: str
+    environments: Sequence[Mapping[str, Any]]
+    weights: Sequence[Mapping[str, str]]
+    cells: Sequence[CellView]
+    variants: Mapping[str, Mapping[str, Score]]
+    per_class: Mapping[str, Mapping[str, float | None]]
+    confusion: Sequence[Sequence[float]]
+    roc: Mapping[str, Sequence[tuple[float, float]]]
+    over_time: Sequence[float | None]
+    subjects: Mapping[str, float | None]
+    curves: Sequence[Curve]
+    history: Sequence[Moment]
+    rejected: Sequence[tuple[str, str]]
+
+
+def slug(model: str, dataset: str, preset: str, config: str, *more: str) -> str:
+    """The name of an entry's page: readable, safe in a path and a URL, and unique by the hash that ends it."""
+    plugin, _, name = model.rpartition("/")
+    parts = (plugin, name, dataset.rpartition("/")[2], preset)
+    readable = "-".join(_UNSAFE.sub("_", part)[:32] for part in parts if part)
+    return f"{readable}-{digest([model, dataset, preset, config, *more])[:10]}"
+
+
+def entry_from(plain: Mapping[str, Any]) -> Entry:
+    """The entry that `Entry.plain` gave."""
+    scores = {name: Score(**score) for name, score in plain["scores"].items()}
+    speeds = {device: Speed(**speed) for device, speed in plain["speeds"].items()}
+    return Entry(**{**plain, "scores": scores, "speeds": speeds})
+
+
+def detail_from(plain: Mapping[str, Any]) -> Detail:
+    """The detail that `dataclasses.asdict` gave."""
+    variants = {name: {key: Score(**s) for key, s in scores.items()} for name, scores in plain["variants"].items()}
+    parts = {
+        "cells": [CellView(**cell) for cell in plain["cells"]],
+        "curves": [Curve(**curve) for curve in plain["curves"]],
+        "history": [Moment(**moment) for moment in plain["history"]],
+        "variants": variants,
+    }
+    return Detail(**{**plain, **parts})
+
+
+def page_name(name: str) -> str:
+    """A full name as the name of a file."""
+    return _UNSAFE.sub("-", name)

@@ -1,0 +1,1 @@
+"""One module a kind of page; each has `pages(site) -> Iterator[Page]`."""

@@ -1,0 +1,292 @@
+"""An entry from its attempts: verified, scored, and with what its own page shows."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.runner.files import read_regular
+from vidsuite_core.runner.store import LOG
+from vidsuite_core.summary import Row, Summary, Verified, device_of, newest, place_of, rows_of, verified
+from vidsuite_core.tasks.base import select_variant
+from vidsuite_leaderboard.entries import (
+    MEASURED,
+    SUBMITTED,
+    CellView,
+    Curve,
+    Detail,
+    Entry,
+    Score,
+    Speed,
+    slug,
+)
+from vidsuite_leaderboard.history import moments
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vidsuite_core.results import Efficiency
+    from vidsuite_core.runner.store import Attempt
+    from vidsuite_core.suite import Suite
+    from vidsuite_core.tasks.base import Arrays, Task
+
+MAX_LOG = 8 * 2**20
+"""Bytes of a log that are searched for curves."""
+MAX_SAMPLES = 10_000
+"""Predictions that are pooled into a ROC curve."""
+ROC_POINTS = 120
+CURVE_POINTS = 200
+_EPOCH = re.compile(r"Epoch\((train|val)\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\]\s+(.*)")
+_VALUE = re.compile(r"([A-Za-z_][\w/]*): (-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)(?:\s|$)")
+
+
+@dataclass(frozen=True)
+class Summarised:
+    """What attempts at one entry came to; `entry` is None where every attempt was left out.
+
+    `draws` (DRAWS,) are bootstrap draws of the first score; two entries pair where `drawn_from` is the same.
+    """
+
+    entry: Entry | None
+    detail: Detail | None
+    rejected: Sequence[tuple[Path, str]]
+    drawn_from: str = ""
+    draws: np.ndarray | None = None
+
+
+def summarise(suite: Suite, attempts: Sequence[Attempt], by: str) -> Summarised:
+    """The entry that `attempts` at its cells make; those whose files or scores do not agree are left out."""
+    checked = [verified(suite, attempt) for attempt in attempts]
+    rejected = [(one.attempt.path, "; ".join(one.faults)) for one in checked if one.faults]
+    sound = [one for one in checked if not one.faults]
+    if not sound:
+        return Summarised(None, None, rejected)
+    counting = sorted(newest(sound), key=lambda one: place_of(one.attempt))
+    by_device: dict[str, list[Verified]] = defaultdict(list)
+    for one in counting:
+        by_device[device_of(one.attempt.record)].append(one)
+    main = max(by_device.values(), key=lambda cells: (sum(c.scored for c in cells), _created(cells)))
+    row, *variants = rows_of(main)
+    entry = _entry(row, by_device, by)
+    detail = _detail(sound, counting, main, variants, rejected)
+    draws = row.draws
+    return Summarised(entry, detail, rejected, draws.drawn_from if draws else "", draws.values if draws else None)
+
+
+def _created(cells: Sequence[Verified]) -> str:
+    return max(one.attempt.record.created.isoformat() for one in cells)
+
+
+def _entry(row: Row, by_device: Mapping[str, Sequence[Verified]], by: str) -> Entry:
+    records = [one.attempt.record for cells in by_device.values() for one in cells]
+    speeds = {device: found for device, cells in by_device.items() if (found := _speed(cells)) is not None}
+    return Entry(
+        slug=slug(row.model, row.dataset, row.preset, row.config, row.benchmark, by),
+        benchmark=row.benchmark,
+        task=row.task,
+        dataset=row.dataset,
+        preset=row.preset,
+        model=row.model,
+        config=row.config,
+        status=SUBMITTED if by else MEASURED,
+        by=by,
+        scores=_scores(row),
+        done=row.done,
+        expected=row.expected,
+        folds=records[0].cell.folds,
+        seeds=len({record.cell.seed for record in records}),
+        device=row.device,
+        speeds=speeds,
+        parameters=row.parameters,
+        flops=row.flops,
+        weights=sorted({w.name if w.sha256 != "random" else f"{w.name}: random" for r in records for w in r.weights}),
+        synthetic=any("synthetic dataset" in note for note in row.notes),
+        selection=row.selection,
+        problems=row.problems,
+        notes=row.notes,
+        created=max(record.created for record in records).isoformat(timespec="seconds"),
+    )
+
+
+def _scores(row: Row) -> dict[str, Score]:
+    return {name: _score(found) for name, found in row.scores.items() if isinstance(found, Summary)}
+
+
+def _score(found: Summary) -> Score:
+    low, high = found.interval or (None, None)
+    return Score(found.mean, found.sd, low, high, len(found.values))
+
+
+def _speed(cells: Sequence[Verified]) -> Speed | None:
+    """The median over the cells whose cost was measured."""
+    found: list[Efficiency] = [e for one in cells if (e := one.attempt.record.efficiency) is not None]
+    if not found:
+        return None
+    return Speed(
+        latency_p50=statistics.median(e.latency_p50 for e in found),
+        latency_p95=statistics.median(e.latency_p95 for e in found),
+        throughput=statistics.median(e.throughput for e in found),
+        peak_memory=int(statistics.median(e.peak_memory for e in found)),
+        sample=found[0].sample,
+        path=found[0].path,
+    )
+
+
+def _detail(
+    sound: Sequence[Verified],
+    counting: Sequence[Verified],
+    main: Sequence[Verified],
+    variants: Sequence[Row],
+    rejected: Sequence[tuple[Path, str]],
+) -> Detail:
+    record = main[0].attempt.record
+    scored = [one for one in main if one.scored]
+    task = scored[0].task if scored else None
+    environments: list[dict[str, Any]] = []
+    per_class, confusion, over_time = _tables(scored)
+    config = record.score_key.get("config", {})
+    return Detail(
+        classes=record.classes,
+        config=json.dumps(config, indent=1, sort_keys=True),
+        environments=environments,
+        weights=[{"name": w.name, "sha256": w.sha256} for w in record.weights],
+        cells=[_cell(one, sound, environments) for one in counting],
+        variants={row.variant: _scores(row) for row in variants},
+        per_class=per_class,
+        confusion=confusion,
+        roc=_roc(scored, record.classes),
+        over_time=over_time,
+        subjects=_subjects(task, scored) if task else {},
+        curves=[curve for one in main for curve in curves(one.attempt)],
+        history=moments(sound),
+        rejected=[("/".join(path.parts[-3:]), reason) for path, reason in rejected],
+    )
+
+
+def _cell(one: Verified, sound: Sequence[Verified], environments: list[dict[str, Any]]) -> CellView:
+    record = one.attempt.record
+    environment = {"hardware": record.hardware, "software": record.software, "code": record.code}
+    environment["hardware"] = {name: value for name, value in record.hardware.items() if name != "load"}
+    if environment not in environments:
+        environments.append(environment)
+    others = [o.attempt for o in sound if o.attempt.record.cell_id == record.cell_id and o is not one]
+    return CellView(
+        fold=record.cell.fold,
+        seed=record.cell.seed,
+        status=record.status,
+        reason=record.reason,
+        scores={name: score.value for name, score in record.scores.items()},
+        attempt=record.attempt,
+        folder=folder_of(one.attempt),
+        cell_id=record.cell_id,
+        score_id=record.score_id,
+        created=record.created.isoformat(timespec="seconds"),
+        device=device_of(record),
+        environment=environments.index(environment),
+        command=record.command,
+        phases=record.phases,
+        warnings=record.warnings,
+        log_end=record.log_end,
+        superseded=[folder_of(other) for other in sorted(others, key=lambda a: a.record.created)],
+    )
+
+
+def folder_of(attempt: Attempt) -> str:
+    """An attempt's place below its run folder."""
+    record = attempt.record
+    return f"{record.cell.plugin}/{record.cell_id}/{record.attempt}"
+
+
+def _tables(scored: Sequence[Verified]) -> tuple[dict, list, list]:
+    """Means per class and measure, confusion counts summed, and accuracy over time, as far as the task tells them."""
+    import numpy as np
+
+    details = [one.task.details(select_variant(one.arrays)) for one in scored]
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for detail in details:
+        for label, measures in detail.get("per_class", {}).items():
+            for name, value in measures.items():
+                values[label][name] += [] if value is None else [value]
+    per_class = {
+        label: {name: statistics.fmean(found) if found else None for name, found in measures.items()}
+        for label, measures in values.items()
+    }
+    matrices = [detail["confusion"] for detail in details if detail.get("confusion")]
+    curves = [detail["curve"] for detail in details if detail.get("curve")]
+    over_time = []
+    for moment in zip(*curves, strict=False):
+        known = [value for value in moment if value is not None]
+        over_time.append(statistics.fmean(known) if known else None)
+    return per_class, np.sum(matrices, axis=0).tolist() if matrices else [], over_time
+
+
+def _roc(scored: Sequence[Verified], classes: Sequence[str]) -> dict[str, list[tuple[float, float]]]:
+    """ROC curves of predictions pooled over cells: of the second of two classes, or of each against the rest."""
+    import numpy as np
+    from sklearn.metrics import roc_curve
+
+    arrays = [one.arrays for one in scored if {"target", "prob"} <= set(one.arrays) and one.arrays["prob"].ndim == 2]
+    if not arrays:
+        return {}
+    target = np.concatenate([a["target"] for a in arrays])[:MAX_SAMPLES]
+    prob = np.concatenate([a["prob"] for a in arrays])[:MAX_SAMPLES]
+    curves = {}
+    for k in [1] if prob.shape[1] == 2 else range(prob.shape[1]):
+        if 0 < (target == k).sum() < len(target):
+            x, y, _ = roc_curve(target == k, prob[:, k])
+            thin = np.unique(np.linspace(0, len(x) - 1, min(len(x), ROC_POINTS)).round().astype(int))
+            curves[classes[k]] = [
+                (round(float(a), 4), round(float(b), 4)) for a, b in zip(x[thin], y[thin], strict=True)
+            ]
+    return curves
+
+
+def _subjects(task: Task, scored: Sequence[Verified]) -> dict[str, float | None]:
+    """The score that the task names for single subjects, the mean over the cells in which one is scored."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for one in scored:
+        for subject, arrays in _by_subject(select_variant(one.arrays)):
+            value = task.score(arrays).get(task.subject_score or task.first_score)
+            found[subject] += [] if value is None or value != value else [value]
+    return {subject: statistics.fmean(values) if values else None for subject, values in found.items()}
+
+
+def _by_subject(arrays: Arrays) -> Iterator[tuple[str, Arrays]]:
+    import numpy as np
+
+    subjects = arrays["subject"]
+    for subject in np.unique(subjects):
+        chosen = subjects == subject
+        yield str(subject), {n: v[chosen] if v.shape[:1] == chosen.shape else v for n, v in arrays.items()}
+
+
+def curves(attempt: Attempt) -> list[Curve]:
+    """Training curves as mmengine's log tells them: the loss of training, and every score of validation, by epoch."""
+    try:
+        text = read_regular(attempt.path / LOG, MAX_LOG).decode(errors="replace")
+    except (OSError, ValueError, VidsuiteError):
+        return []
+    points: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for line in text.splitlines():
+        match = _EPOCH.search(line)
+        if match is None:
+            continue
+        kind, epoch, step, steps, rest = match.groups()
+        when = int(epoch) if kind == "val" else int(epoch) - 1 + int(step) / int(steps)
+        for name, value in _VALUE.findall(rest):
+            if (name == "loss") == (kind == "train") and name not in ("time", "data_time", "eta", "memory", "lr"):
+                points[name if kind == "train" else f"val {name}"].append((round(when, 3), float(value)))
+    cell = attempt.record.cell
+    return [Curve(cell.fold, cell.seed, name, _thin(found)) for name, found in points.items()]
+
+
+def _thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    step = -(-len(points) // CURVE_POINTS)
+    return list(points[::step]) if step > 1 else list(points)
