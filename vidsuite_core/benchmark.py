@@ -38,7 +38,10 @@ def read_definition(handle: BenchmarkHandle) -> Mapping[str, Any]:
 
 
 def read_reported(handle: BenchmarkHandle) -> Mapping[str, Any]:
-    """The paper's rows: `paper` (title, year) and `rows` (model, source, scores as printed, note)."""
+    """The paper's rows: `paper` (title, year) and `rows`: model, source, scores as printed, note.
+
+    A row may name the model of `ours` that it corresponds to, and the `dataset` of ours that it is about.
+    """
     if handle.spec.reported is None:
         return {"paper": {}, "rows": []}
     data = read_yaml(handle.spec.reported)

@@ -59,6 +59,7 @@ class DatasetSpec(Spec):
     """A dataset; `builder` names a subclass of `vidsuite_core.datasets.Dataset`.
 
     `users_own` marks the plugin's dataset of users' own recordings: what `vidsuite data import PLUGIN` fills.
+    `shareable` says that its licence, and whom it shows, let pictures of it stand on a public page.
     """
 
     task: str
@@ -66,6 +67,7 @@ class DatasetSpec(Spec):
     licence: str
     synthetic: bool = False
     users_own: bool = False
+    shareable: bool = False
     source: str = ""
 
 

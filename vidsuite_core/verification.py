@@ -30,7 +30,7 @@ def recomputed(suite: Suite, attempt: Attempt) -> tuple[Task, dict[str, np.ndarr
     """
     record = attempt.record
     task: Task = resolve(suite.tasks[record.cell.task].spec.builder)(record.classes)
-    faults = [*attempt.faulty_files(), *_false_identity(record, task)]
+    faults = [*attempt.faulty_files(), *false_identity(record, task)]
     arrays = attempt.predictions()
     for name in ("", *variants(arrays)):
         chosen = select_variant(arrays, name)
@@ -42,7 +42,7 @@ def recomputed(suite: Suite, attempt: Attempt) -> tuple[Task, dict[str, np.ndarr
     return task, arrays, faults
 
 
-def _false_identity(record: Record, task: Task) -> list[str]:
+def false_identity(record: Record, task: Task | type[Task]) -> list[str]:
     """What the record's ids and names say that its score key does not."""
     faults = []
     key, cell = record.score_key, record.cell
@@ -52,6 +52,10 @@ def _false_identity(record: Record, task: Task) -> list[str]:
         faults.append("its score id is not the hash of its score key")
     if (key.get("fold"), key.get("seed"), key.get("preset")) != (cell.fold, cell.seed, cell.preset):
         faults.append("its score key is that of another fold, seed or preset")
+    protocol = key.get("protocol")
+    made = {"folds": 1} if isinstance(protocol, Mapping) and protocol.get("type") == "fixed" else protocol
+    if isinstance(made, Mapping) and made.get("folds", cell.folds) != cell.folds:
+        faults.append("its protocol makes another number of folds")
     names = cell.model_dump(exclude={"plugin"})
     kind, count = record.device.get("kind", ""), record.device.get("count", 1)
     if Cell(**names, device_kind=kind, device_count=count, score_key=key).cell_id != record.cell_id:

@@ -30,6 +30,7 @@ def vidsuite_datasets():
             "synthetic:Synthetic",
             "generated",
             synthetic=True,
+            shareable=True,
         ),
         dataset("camvid", "CamVid: 701 frames of real driving, 11 classes", "datasets.camvid:CamVid", **camvid),
         dataset("camvid_mini", "a part of CamVid; not comparable with it", "datasets.camvid:CamVidMini", **camvid),

@@ -178,7 +178,7 @@ def test_another_config_is_another_cell(tmp_path: Path) -> None:
 def elsewhere(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Another living process that has begun the first cell; a line on its input makes it finish the cell."""
     code = (
-        "import sys; sys.path.insert(0, sys.argv[2])\n"
+        "import sys; sys.path[:0] = sys.argv[2:]\n"
         "from pathlib import Path; import helpers, test_schedule as t\n"
         "store, cell = t.Store(Path(sys.argv[1])), t.CELLS[0]; workspace = helpers.begin(store, cell)\n"
         "print('ready', flush=True)\n"
@@ -186,7 +186,7 @@ def elsewhere(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         "    job = t.Job(cell, None, workspace, None); fields = t.good(job)\n"
         "    workspace.commit(helpers.make_record(cell, workspace.attempt, **fields)); print('done', flush=True)\n"
     )
-    arguments = [sys.executable, "-c", code, str(tmp_path), str(Path(__file__).parent)]
+    arguments = [sys.executable, "-c", code, str(tmp_path), *map(str, Path(__file__).parents[:2])]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "ready\n"

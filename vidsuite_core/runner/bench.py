@@ -109,39 +109,64 @@ def bench(suite: Suite, options: BenchOptions, watcher: Watcher | None = None) -
         VidsuiteError: data or weights cannot be had.
         KeyboardInterrupt: after the cells under way were kept as interrupted.
     """
-    watcher = watcher or Silent()
-    slots = parse_devices(options.devices)
-    if options.devices == "auto" and len({slot.kind for slot in slots}) > 1:
+    session = Session(suite, options, watcher or Silent())
+    planned = session.plan(range(options.seeds))
+    if options.dry_run:
+        session.watcher.planned([entry.cell for entry in planned])
+        return Results([entry.cell for entry in planned])
+    return session.run(planned)
+
+
+class Session:
+    """The devices and initial weights of one call: cells are planned for them, and run on them.
+
+    Raises:
+        UsageError: the options name devices, weights or an executor that are not there.
+    """
+
+    def __init__(self, suite: Suite, options: BenchOptions, watcher: Watcher) -> None:
+        self.suite, self.options, self.watcher = suite, options, watcher
+        self._slots = _slots(options.devices, watcher)
+        self._weights = InitialWeights(suite, options.weights, options.preset == QUICK, watcher.say, watcher.preparing)
+        self._executor = suite.executors[options.executor].spec.builder
+
+    def plan(self, seeds: Sequence[int]) -> list[Planned]:
+        """The cells that the options ask for, data and weights prepared; raises as `bench` does."""
+        planned = [
+            entry
+            for benchmark in _benchmarks(self.suite, self.options)
+            for entry in _Planner(self, benchmark, self._slots[0], self._weights, seeds).plan()
+        ]
+        self._weights.refuse_unused()
+        return planned
+
+    def run(self, planned: Sequence[Planned]) -> Results:
+        """Run cells of the plan, or reuse what was run before."""
+        notify, watcher = self.suite.manager.notify, self.watcher
+        cells = [entry.cell for entry in planned]
+        watcher.planned(cells)
+
+        def finished(outcome: Outcome) -> None:
+            watcher.finished(outcome)
+            if outcome.attempt is not None and not outcome.reused:
+                notify("vidsuite_cell_finished", cell=outcome.cell, result=outcome.attempt)
+
+        def started(cell: Cell) -> None:
+            notify("vidsuite_cell_started", cell=cell)
+
+        schedule = Schedule(Store(self.options.out), planned, started, finished, watcher.say, self.options.fresh)
+        resolve(self._executor)(self._slots, watcher.event).run(schedule)
+        return Results(cells, {outcome.cell.cell_id: outcome for outcome in schedule.outcomes})
+
+
+def _slots(devices: str, watcher: Watcher) -> list[Slot]:
+    slots = parse_devices(devices)
+    if devices == "auto" and len({slot.kind for slot in slots}) > 1:
         slots = [slot for slot in slots if slot.kind == slots[0].kind]
         watcher.say(f"of several classes of device only {slots[0].kind} is used; --devices chooses others")
     if len({slot.kind for slot in slots}) > 1:
-        raise UsageError(
-            f"--devices {options.devices} mixes device classes, whose speeds do not compare; run them apart"
-        )
-    weights = InitialWeights(suite, options.weights, options.preset == QUICK, watcher.say, watcher.preparing)
-    builder = suite.executors[options.executor].spec.builder
-    planned = [
-        entry
-        for benchmark in _benchmarks(suite, options)
-        for entry in _Planner(suite, benchmark, options, slots[0], watcher, weights).plan()
-    ]
-    weights.refuse_unused()
-    cells = [entry.cell for entry in planned]
-    watcher.planned(cells)
-    if options.dry_run:
-        return Results(cells)
-
-    def finished(outcome: Outcome) -> None:
-        watcher.finished(outcome)
-        if outcome.attempt is not None and not outcome.reused:
-            suite.manager.notify("vidsuite_cell_finished", cell=outcome.cell, result=outcome.attempt)
-
-    def started(cell: Cell) -> None:
-        suite.manager.notify("vidsuite_cell_started", cell=cell)
-
-    schedule = Schedule(Store(options.out), planned, started, finished, watcher.say, options.fresh)
-    resolve(builder)(slots, watcher.event).run(schedule)
-    return Results(cells, {outcome.cell.cell_id: outcome for outcome in schedule.outcomes})
+        raise UsageError(f"--devices {devices} mixes device classes, whose speeds do not compare; run them apart")
+    return slots
 
 
 def _benchmarks(suite: Suite, options: BenchOptions) -> list[BenchmarkHandle]:
@@ -160,17 +185,12 @@ class _Planner:
     """Plans one benchmark: prepares its datasets and weights, and resolves its configs."""
 
     def __init__(
-        self,
-        suite: Suite,
-        benchmark: BenchmarkHandle,
-        options: BenchOptions,
-        slot: Slot,
-        watcher: Watcher,
-        weights: InitialWeights,
+        self, session: Session, benchmark: BenchmarkHandle, slot: Slot, weights: InitialWeights, seeds: Sequence[int]
     ) -> None:
-        self.suite, self.benchmark, self.options, self.slot, self.watcher = suite, benchmark, options, slot, watcher
+        self.suite, self.options, self.watcher = session.suite, session.options, session.watcher
+        self.benchmark, self.slot, self.seeds = benchmark, slot, seeds
         self.definition = benchmark.definition()
-        self.preset = preset_of(self.definition, options.preset)
+        self.preset = preset_of(self.definition, self.options.preset)
         self._weights = weights
 
     def plan(self) -> list[Planned]:
@@ -244,7 +264,7 @@ class _Planner:
                 model=model.key,
                 config=config,
                 weights=found.hashes,
-                seeds=range(self.options.seeds),
+                seeds=self.seeds,
                 preset=self.options.preset,
                 device_kind=self.slot.kind,
             )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import struct
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from vidsuite_core.errors import VidsuiteError
 
@@ -18,6 +19,11 @@ MAX_PREDICTIONS = 2 * 2**30
 """Bytes that the unpacked predictions of one attempt may take."""
 MAX_ARRAYS = 1000
 """Arrays that the predictions of one attempt may have."""
+_END = struct.Struct("<4s4H2LH")
+"""The end of a zip file."""
+_ZIP64_LOCATOR = 20
+_ENTRY = 46 + 700
+"""Bytes that an entry of a zip file's directory may have on average: names of ours are shorter."""
 
 
 def open_regular(path: Path) -> BufferedReader:
@@ -54,26 +60,61 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_directory(file: IO[bytes], most: int) -> None:
+    """Look at the end of a stranger's zip file, so that reading its directory cannot fill the memory.
+
+    Raises:
+        VidsuiteError: it is no plain zip file (without a comment, not zip64), or has more than `most` members.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _END.size - _ZIP64_LOCATOR))
+    tail = file.read()
+    end = tail[-_END.size :]
+    if len(end) < _END.size or end[:4] != b"PK\5\6" or end[-2:] != b"\0\0":
+        raise VidsuiteError("it is no zip file, or has a comment")
+    if tail[: -_END.size][:4] == b"PK\6\7":
+        raise VidsuiteError("it is a zip64 file, which none of ours needs to be")
+    length = min(_END.unpack(end)[5], size - _END.size)
+    if length > most * _ENTRY:
+        raise VidsuiteError(f"its directory has {length} bytes, more than {most} members take")
+    file.seek(size - _END.size - length)
+    if (members := file.read(length).count(b"PK\1\2")) > most:
+        raise VidsuiteError(f"it has {members} members; the limit is {most}")
+    file.seek(0)
+
+
+def predictions_size(path: Path) -> int:
+    """Bytes that an .npz file from a stranger would unpack to; raises as `read_predictions`."""
+    with open_regular(path) as file:
+        return _size(file, path)
+
+
+def _size(file: IO[bytes], path: Path) -> int:
+    import zipfile
+
+    try:
+        check_directory(file, MAX_ARRAYS)
+        with zipfile.ZipFile(file) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+    except Exception as error:  # a damaged archive makes zipfile and struct raise a dozen types
+        kind = "" if isinstance(error, VidsuiteError) else f"{type(error).__name__}: "
+        raise VidsuiteError(f"{path} cannot be read: {kind}{error}") from error
+    if size > MAX_PREDICTIONS:
+        raise VidsuiteError(f"{path} unpacks to {size >> 20} MiB; the limit is {MAX_PREDICTIONS >> 20} MiB")
+    return size
+
+
 def read_predictions(path: Path) -> dict[str, np.ndarray]:
     """Arrays of an .npz file from a stranger: no pickles, size bounded before anything is unpacked.
 
     Raises:
         VidsuiteError: the file is missing, damaged, too large, or holds something that is no array.
     """
-    import zipfile
-
     import numpy as np
 
     try:
         with open_regular(path) as file:
-            with zipfile.ZipFile(file) as archive:
-                members = archive.infolist()
-            size = sum(member.file_size for member in members)
-            if size > MAX_PREDICTIONS or len(members) > MAX_ARRAYS:
-                raise VidsuiteError(
-                    f"{path} unpacks to {len(members)} arrays of {size >> 20} MiB; "
-                    f"the limits are {MAX_ARRAYS} and {MAX_PREDICTIONS >> 20} MiB"
-                )
+            _size(file, path)
             file.seek(0)
             with np.load(file, allow_pickle=False) as arrays:
                 read = {name: arrays[name] for name in arrays.files}

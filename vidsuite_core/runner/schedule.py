@@ -20,7 +20,6 @@ from vidsuite_core.runner.plan import Cell
 from vidsuite_core.runner.store import KEPT, LOG, Attempt, Store, Workspace
 
 if TYPE_CHECKING:
-    from vidsuite_core.results import Record
     from vidsuite_core.runner.order import Order
 
 LOG_LINES = 20
@@ -167,7 +166,7 @@ class Schedule:
         for attempt in reversed(good):
             if attempt.faulty_files():
                 continue
-            if any(KEPT[name] not in attempt.record.files for name in planned.keep):
+            if not all(attempt.keeps(name) for name in planned.keep):
                 continue
             same = environment.same_code(attempt.record.code, dict(planned.code))
             if same and attempt.record.software == environment.software():
@@ -177,7 +176,7 @@ class Schedule:
         changed += [line for line in differences(newest.code, planned.code, "code.") if ".sources:" in line]
         self._tell(
             "running again what was run before, since these changed: "
-            + ("; ".join(changed) or _files_reason(planned, newest))
+            + ("; ".join(changed) or _files_reason(planned, good[-1]))
         )
         return None
 
@@ -194,9 +193,15 @@ class Schedule:
             self._say(line)
 
 
-def _files_reason(planned: Planned, newest: Record) -> str:
+def _command(arguments: Sequence[str]) -> str:
+    """The command line as another person would type it: the program by its name, not by where it lies here."""
+    program = Path(arguments[0]).name
+    return shlex.join(["vidsuite" if program == "__main__.py" else program, *arguments[1:]])
+
+
+def _files_reason(planned: Planned, newest: Attempt) -> str:
     """Why an attempt under the same code cannot be reused."""
-    lacking = [KEPT[name] for name in planned.keep if KEPT[name] not in newest.files]
+    lacking = [KEPT[name] for name in planned.keep if not newest.keeps(name)]
     return f"--keep asks for {lacking[0]}, which was not kept" if lacking else "damaged files"
 
 
@@ -232,7 +237,7 @@ def _record(planned: Planned, workspace: Workspace, outcome: Mapping[str, Any]) 
             "score_key": cell.score_key,
             "device": {"kind": cell.device_kind, "count": cell.device_count},
             "code": planned.code,
-            "command": [shlex.join(sys.argv)],
+            "command": [_command(sys.argv)],
             "weights": weights,
             "warnings": warnings,
             "log_end": [] if outcome["status"] == "ok" else _log_end(workspace.path / LOG),

@@ -9,6 +9,7 @@ cell takes the folder over by renaming it and resumes from the checkpoints in it
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import shutil
@@ -53,13 +54,23 @@ class Attempt:
         """The stored arrays; raises `VidsuiteError` where they are missing, damaged or too large."""
         return read_predictions(self.path / PREDICTIONS)
 
+    def keeps(self, name: str) -> bool:
+        """Whether it still has what it kept on request; `name` is a key of `KEPT`."""
+        path = self.path / KEPT[name]
+        return KEPT[name] in self.record.files and path.is_file() and not path.is_symlink()
+
     def faulty_files(self) -> list[str]:
-        """Files whose sha256 is not the recorded one, or that are missing, or good predictions without one."""
+        """Files whose sha256 is not the recorded one, or that are missing, or good predictions without one.
+
+        What was kept on request may be gone: no score depends on it, and results are passed on without it.
+        """
         faults = []
         if self.record.status == "ok" and PREDICTIONS not in self.record.files:
             faults.append(f"{PREDICTIONS} has no recorded sha256")
         for name, expected in self.record.files.items():
             path = self.path / name
+            if name in KEPT.values() and not os.path.lexists(path):
+                continue
             if not _PART.match(name) or path.is_symlink() or not path.is_file():
                 faults.append(f"{name} is missing")
             elif file_sha256(path) != expected:
@@ -98,6 +109,7 @@ class Workspace:
         The checkpoints of an attempt that was stopped are left for the next try at the cell.
         """
         target = self.path.with_name(self.attempt)
+        self._forget_place()
         names = [name for name in (PREDICTIONS, CONFIG, LOG, *KEPT.values()) if (self.path / name).is_file()]
         record = record.model_copy(update={"files": {name: file_sha256(self.path / name) for name in names}})
         if record.status in STOPPED and any(self.work.glob("*.pth")):
@@ -114,6 +126,15 @@ class Workspace:
         self.path.rename(target)
         sync(target.parent)
         return Attempt(target, record)
+
+    def _forget_place(self) -> None:
+        """Take this machine's path out of the log, which others may come to read."""
+        log = self.path / LOG
+        if log.is_file():
+            content = log.read_bytes()
+            for place in {os.fsencode(self.path), os.fsencode(self.path.resolve())}:
+                content = content.replace(place, b"<attempt>")
+            log.write_bytes(content)
 
     def discard(self) -> None:
         """Remove the folder and what is in it."""
@@ -136,6 +157,13 @@ class Store:
     def attempts(self, plugin: str, cell_id: str) -> list[Attempt]:
         """The readable attempts at one cell, oldest first."""
         return [a for a in _read_cell(self.cell_folder(plugin, cell_id)) if isinstance(a, Attempt)]
+
+    def cells(self) -> Iterator[tuple[str, str]]:
+        """Plugin and cell id of each cell below the root, by the folders' names alone; links are passed over."""
+        for plugin in _folders(self.root) if self.root.is_dir() else ():
+            for cell in _folders(plugin) if not plugin.is_symlink() else ():
+                if not cell.is_symlink() and _PART.match(plugin.name) and _PART.match(cell.name):
+                    yield plugin.name, cell.name
 
     def everything(self) -> Iterator[Attempt | Unreadable]:
         """All attempts below the root, cell by cell and oldest first, and what could not be read."""

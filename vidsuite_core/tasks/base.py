@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 DRAWS = 2000
 """Bootstrap draws behind a 95 % interval."""
+EXAMPLES = 4
+"""Samples of each group that `Task.examples` chooses."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,15 @@ class ScoreInfo:
     unit: str = "fraction"
     direction: str = "higher"
     in_tables: bool = True
+
+
+@dataclass(frozen=True)
+class Example:
+    """A sample worth a look: what it is an example of ("wrong", "best frames"), and what was predicted, in words."""
+
+    sample_id: str
+    group: str
+    caption: str
 
 
 class Reducer:
@@ -56,6 +68,8 @@ class Task(ABC):
     scores: ClassVar[tuple[ScoreInfo, ...]]
     subject_score: ClassVar[str] = ""
     """The score that says something of one subject's samples alone; empty where the first one does."""
+    probabilities: ClassVar[str] = ""
+    """The stored array (N, K) of class probabilities beside `target`, of which ROC curves are drawn; empty for none."""
     outputs: ClassVar[str] = ""
     """What `Task.reducer` can write beside the predictions, as "label maps (PNG)"; empty where nothing is."""
 
@@ -99,6 +113,24 @@ class Task(ABC):
     def resample_all(self, folds: Sequence[Arrays], draws: int, seed: int) -> dict[str, np.ndarray]:
         """As `resample`, for each score that tables show an interval of; the first score alone unless overridden."""
         return {self.first_score: self.resample(folds, draws, seed)}
+
+    def examples(self, arrays: Arrays) -> list[Example]:
+        """Samples that show what the predictions are like, group by group; none unless overridden.
+
+        The same arrays give the same ones.
+        """
+        return []
+
+    def score_by_subject(self, arrays: Arrays) -> dict[str, float]:
+        """`subject_score` of each subject's samples alone; NaN where it is not defined."""
+        import numpy as np
+
+        name, found = self.subject_score or self.first_score, {}
+        for subject in np.unique(arrays["subject"]):
+            chosen = arrays["subject"] == subject
+            of_it = {n: v[chosen] if v.shape[:1] == chosen.shape else v for n, v in arrays.items()}
+            found[str(subject)] = self.score(of_it)[name]
+        return found
 
     def info(self, name: str) -> ScoreInfo:
         """What is known of score `name`."""
@@ -159,6 +191,18 @@ def check_samples(arrays: Arrays) -> int:
     if len(np.unique(ids)) != len(ids):
         raise VidsuiteError("predictions name a sample twice")
     return len(ids)
+
+
+def spread(order: Sequence[int], recordings: np.ndarray, count: int = EXAMPLES) -> list[int]:
+    """`count` of the first quarter of `order` (indices into `recordings`), of each recording one before any has two."""
+    leading = order[: max(count, len(order) // 4)]
+    seen: Counter[str] = Counter()
+    turns = []
+    for index in leading:
+        seen[str(recordings[index])] += 1
+        turns.append(seen[str(recordings[index])])
+    chosen = sorted(range(len(leading)), key=turns.__getitem__)[:count]
+    return [leading[place] for place in sorted(chosen)]
 
 
 def draw_subjects(

@@ -144,18 +144,23 @@ def _label_map(value: Any, what: str) -> np.ndarray:
     return labels[0].astype(np.uint8, order="C")  # a copy: networks may write the next one in the same memory
 
 
-def save_label_map(folder: Path, sample_id: str, labels: np.ndarray) -> Path:
-    """Write a label map (H, W) uint8 as grey PNG, values as they are, to a file in `folder` named after the sample.
+def label_map_name(sample_id: str) -> str:
+    """The file name of a sample's label map.
 
     Two samples have two names: what is no letter, digit or one of "_.-~" is written as in a URL, and what is too long
     for a file's name ends in its hash.
     """
-    import cv2
-
     name = quote(sample_id, safe="")
     if len(name) > _LONGEST_NAME:
         name = f"{name[: _LONGEST_NAME - 17]}-{hashlib.sha256(sample_id.encode()).hexdigest()[:16]}"
-    path = inside(folder, f"{name}.png")
+    return f"{name}.png"
+
+
+def save_label_map(folder: Path, sample_id: str, labels: np.ndarray) -> Path:
+    """Write a label map (H, W) uint8 as grey PNG, values as they are, to a file in `folder` named after the sample."""
+    import cv2
+
+    path = inside(folder, label_map_name(sample_id))
     # Runs are all there is in label maps: with this strategy files are as small as with others, in a tenth of the time.
     options = [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
     path.parent.mkdir(parents=True, exist_ok=True)

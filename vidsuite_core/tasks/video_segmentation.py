@@ -20,7 +20,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.tasks.base import ScoreInfo, Task, check_samples, draw_subjects, require, subject_sums
+from vidsuite_core.tasks.base import (
+    EXAMPLES,
+    Example,
+    ScoreInfo,
+    Task,
+    check_samples,
+    draw_subjects,
+    require,
+    spread,
+    subject_sums,
+)
 from vidsuite_core.tasks.segmentation_counts import boundary_f1, class_counts, class_iou, mean_iou, nan_mean, ratio
 from vidsuite_core.tasks.segmentation_reducer import LAGS, FrameReducer
 from vidsuite_core.tasks.streaming import RATES, streaming_counts, streaming_miou, typical_latency
@@ -156,6 +166,21 @@ class VideoSegmentation(Task):
                 "miou": {str(fps): _plain(streaming_miou(arrays, fps=fps)) for fps in RATES},
             },
         }
+
+    def examples(self, arrays: Arrays) -> list[Example]:
+        """The frames with the highest and the lowest mIoU, of each sequence one before any has two."""
+        import numpy as np
+
+        miou = mean_iou(class_counts(arrays["confusion"]))
+        order = [i for i in np.lexsort((arrays["sample_id"], -miou)).tolist() if not np.isnan(miou[i])]
+        half = min(EXAMPLES, len(order) // 2)
+        best = spread(order, arrays["recording"], max(half, 1))
+        worst = spread([i for i in reversed(order) if i not in best], arrays["recording"], half)
+        return [
+            Example(str(arrays["sample_id"][i]), group, f"{arrays['sample_id'][i]}, mIoU {miou[i]:.2f}")
+            for group, members in (("best frames", best), ("worst frames", worst))
+            for i in members
+        ]
 
     def resample(self, folds: Sequence[Arrays], draws: int, seed: int) -> np.ndarray:
         """See `Task.resample`; subjects are drawn as one stratum."""
