@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-_TABLES = ("attempts", "entries", "details", "pages")
+from vidsuite_core.errors import VidsuiteError
+
+_TABLES = ("attempts", "entries", "details", "pages", "reproductions")
 _BATCH = 500
 
 
@@ -20,18 +22,24 @@ class Cache:
 
     def __init__(self, path: Path | None) -> None:
         self._asked: dict[str, set[str]] = {table: set() for table in _TABLES}
+        self._path = path
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._connection = self._open(path)
+            self._connection = self._open()
+            sound = self._connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+        except sqlite3.OperationalError as error:
+            raise VidsuiteError(f"cannot open the cache {path}: {error}; is another build under way?") from error
         except sqlite3.DatabaseError:
+            sound = False
+        if not sound:
             assert path is not None
             path.unlink()
-            self._connection = self._open(path)
+            self._connection = self._open()
 
-    @staticmethod
-    def _open(path: Path | None) -> sqlite3.Connection:
-        connection = sqlite3.connect(path or ":memory:")
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path or ":memory:")
+        connection.execute("PRAGMA synchronous = OFF")  # what a power cut damages is made anew
         for table in _TABLES:
             connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (key TEXT PRIMARY KEY, text TEXT, data BLOB)")
         return connection
@@ -76,10 +84,16 @@ class Cache:
 
 @contextmanager
 def opened(path: Path | None) -> Iterator[Cache]:
-    """The cache at `path` (in memory where None); forgets what was not used where all went well."""
+    """The cache at `path` (in memory where None); forgets what was not used where all went well.
+
+    Raises:
+        VidsuiteError: the file cannot be read or written.
+    """
     cache = Cache(path)
     try:
         yield cache
         cache.forget_unused()
+    except sqlite3.Error as error:
+        raise VidsuiteError(f"the cache {path} failed: {error}; make room on the disk, or delete the file") from error
     finally:
         cache.close()

@@ -57,4 +57,7 @@ def _change(path: Path, place: int, entry: object) -> Change:
     attempts = entry["attempts"]
     if not isinstance(attempts, list) or not all(isinstance(attempt, str) for attempt in attempts):
         raise VidsuiteError(f"{where}: attempts must be a list of attempt ids")
-    return Change(entry["date"].isoformat(), entry["kind"], attempts, str(entry["reason"]), str(entry.get("by", "")))
+    reason, by = entry["reason"], entry.get("by", "")
+    if not isinstance(reason, str) or not reason.strip() or not isinstance(by, str):
+        raise VidsuiteError(f"{where}: reason and by must be text, and a reason must be given")
+    return Change(entry["date"].isoformat(), entry["kind"], attempts, reason.strip(), by)

@@ -1,4 +1,4 @@
-"""`vidsuite leaderboard`: build the site, serve it."""
+"""`vidsuite leaderboard`: build the site, draw pictures for it, serve it."""
 
 from __future__ import annotations
 
@@ -74,6 +74,29 @@ def build(
     if built.rejected:
         click.echo(f"{built.rejected} attempts were left out; {built.out}/changes.html lists why", err=True)
     return 1 if built.rejected else 0
+
+
+@leaderboard.command()
+@click.argument("runs", nargs=-1, type=_PATH)
+@click.option("--out", default="pictures", show_default=True, type=_PATH, help="Folder to draw into.")
+@click.option("--prepare", is_flag=True, help="Generate or download datasets that are not here.")
+def pictures(runs: tuple[Path, ...], out: Path, prepare: bool) -> int:
+    """Draw samples that the models of run folders (by default 'runs') got right and wrong, for 'build --pictures'.
+
+    Only datasets that may be shown are drawn. Frames are drawn with the label maps that 'vidsuite bench --keep outputs'
+    kept. What is left out is named with the reason.
+    """
+    from rich.console import Console
+
+    from vidsuite_core.cli.progress import watcher_for
+    from vidsuite_leaderboard.pictures import draw_pictures
+
+    with watcher_for(Console(stderr=True)) as watcher:
+        drawn = draw_pictures(load(), runs or (Path("runs"),), out, watcher.preparing, prepare=prepare)
+    for line in drawn.left_out:
+        click.echo(f"left out: {line}", err=True)
+    click.echo(f"{out}: {drawn.pictures} pictures of {drawn.entries} entries")
+    return 0 if drawn.pictures else 1
 
 
 @leaderboard.command()

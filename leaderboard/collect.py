@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING
 from vidsuite_core.environment import code
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.ids import digest
+from vidsuite_core.runner.reproduce import reproductions_in
+from vidsuite_core.text import printable
+from vidsuite_leaderboard.entries import one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +36,9 @@ Progress = Callable[[str, int, int], None]
 _CHUNK = 64
 _FEW = 200
 """Attempts that are read in this process: starting others would take longer."""
+_LINK = "is a symbolic link, which is not followed"
+MAX_NAME = 200
+"""Characters of a name (of a model, a device ...); longer ones would not fit any table."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +51,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Found:
-    """An attempt as its folder tells it: enough to group it. `fault` says why it cannot be read."""
+    """An attempt as its folder tells it: enough to group it. `fault` says why it cannot be read.
+
+    `place` is where it lies below its run folder.
+    """
 
     path: Path
+    place: str
     by: str
     key: str
     group: str = ""
@@ -56,11 +66,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Rejected:
-    """An attempt that is left out of the tables, and why."""
+    """An attempt that is left out of the tables, and why.
+
+    `path` is its place below its run folder; `removed` says that the change list removed it.
+    """
 
     path: str
     by: str
     reason: str
+    removed: bool = False
 
 
 @dataclass
@@ -69,12 +83,16 @@ class Collection:
 
     Attributes:
         entries: without ranks; `keys` names what each was computed from, `draws` its bootstrap draws (see `ranks`).
+        members: the attempts that each entry was computed from, by its slug.
+        again: attempts that files at the root of their source call repetitions of others' cells; in no entry.
         rejected: attempts that were left out, with the reason.
     """
 
     entries: list[Entry] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)
     draws: dict[str, tuple[str, np.ndarray]] = field(default_factory=dict)
+    members: dict[str, Sequence[Found]] = field(default_factory=dict)
+    again: list[Found] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     attempts: int = 0
 
@@ -99,13 +117,16 @@ def collect(
     version = version_of(suite)
     found = [attempt for source in sources for attempt in _scan(source, version)]
     collection = Collection(attempts=len(found))
+    again = {(source.root, attempt) for source in sources for attempt in reproductions_in(source.root)}
     with _Pool(workers) as pool:
         found = _read(found, known, pool, progress)
         groups: dict[str, list[Found]] = defaultdict(list)
         for one in found:
             if one.fault or one.path.name in removed:
                 reason = one.fault or f"removed: {removed[one.path.name]}"
-                collection.rejected.append(Rejected(_place(one.path), one.by, reason))
+                collection.rejected.append(Rejected(one.place, one.by, reason, removed=not one.fault))
+            elif (one.path.parents[2], one.path.name) in again:
+                collection.again.append(one)
             else:
                 groups[one.group].append(one)
         _score(list(groups.values()), known, pool, progress, collection)
@@ -124,27 +145,32 @@ def _scan(source: Source, version: str) -> list[Found]:
     """The attempts' folders, told apart by the names, sizes and times of the files in them."""
     if not source.root.is_dir():
         raise VidsuiteError(f"there is no run folder at {source.root}; 'vidsuite bench' makes one")
-    found = []
-    for plugin in _folders(source.root):
-        for cell in _folders(plugin):
-            for attempt in _folders(cell):
-                path = Path(attempt)
-                if path.is_symlink():
-                    found.append(Found(path, source.by, "", fault="is a symbolic link, which is not followed"))
-                    continue
-                with os.scandir(attempt) as entries:
+    return list(_below(source, source.root, 3, version))
+
+
+def _below(source: Source, folder: Path, levels: int, version: str) -> Iterator[Found]:
+    """The attempts `levels` below `folder`, and what bars the way to some."""
+    with os.scandir(folder) as entries:
+        below = sorted((e.path, e.is_symlink()) for e in entries if e.is_dir() and not e.name.startswith("."))
+    for name, linked in below:
+        path = Path(name)
+        place = name[len(str(source.root)) + 1 :]
+        place = place if place.isprintable() else printable(place)
+        try:
+            if linked:
+                yield Found(path, place, source.by, "", fault=_LINK)
+            elif levels > 1:
+                yield from _below(source, path, levels - 1, version)
+            else:
+                with os.scandir(path) as entries:
                     files = sorted((e.name, *_identity(e.stat(follow_symlinks=False))) for e in entries)
-                found.append(Found(path, source.by, digest([version, attempt, source.by, files])))
-    return found
+                yield Found(path, place, source.by, digest([version, name, source.by, files]))
+        except OSError as error:
+            yield Found(path, place, source.by, "", fault=f"cannot be read: {error.strerror}")
 
 
-def _identity(stat: os.stat_result) -> tuple[int, int, int]:
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino
-
-
-def _folders(path: str | Path) -> list[str]:
-    with os.scandir(path) as entries:
-        return sorted(e.path for e in entries if e.is_dir() and not e.name.startswith("."))
+def _identity(stat: os.stat_result) -> tuple[int, int, int, int]:
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
 
 class _Pool:
@@ -179,7 +205,7 @@ def _read(found: Sequence[Found], known: Cache, pool: _Pool, progress: Progress)
         progress("reading attempts", done, len(missing))
     known.put("attempts", fresh)
     held |= fresh
-    return [one if one.fault else Found(one.path, one.by, one.key, **json.loads(held[one.key][0])) for one in found]
+    return [one if one.fault else replace(one, **json.loads(held[one.key][0])) for one in found]
 
 
 def _group_of(found: Found) -> str:
@@ -188,11 +214,26 @@ def _group_of(found: Found) -> str:
 
     try:
         record = read_attempt(found.path).record
+        _check_names(record)
         if record.cell.task not in _suite().tasks:
             raise VidsuiteError(f"its task {record.cell.task!r} is not installed")
-    except VidsuiteError as error:
-        return json.dumps({"fault": str(error)})
-    return json.dumps({"group": digest([*_group_names(record), found.by])})
+        return json.dumps({"group": digest([*_group_names(record), found.by])})
+    except Exception as error:  # strangers' records may hold anything
+        return json.dumps({"fault": _told(found.path, error)})
+
+
+def _check_names(record: Record) -> None:
+    from vidsuite_core.summary import device_of
+
+    for name in (*record.cell.model_dump(exclude={"folds", "seed"}).values(), device_of(record), *record.classes):
+        if len(name) > MAX_NAME:
+            raise VidsuiteError(f"the name {name[:40]!r}... is longer than {MAX_NAME} characters")
+
+
+def _told(path: Path, error: Exception) -> str:
+    """Why an attempt is left out, without this machine's folders."""
+    whole = str(error) if isinstance(error, VidsuiteError) else f"{type(error).__name__}: {error}"
+    return one_line(whole, str(path))
 
 
 def _group_names(record: Record) -> list[str]:
@@ -224,7 +265,7 @@ def _score(groups: Sequence[Sequence[Found]], known: Cache, pool: _Pool, progres
         known.put("entries", {key: held[key]})
         known.put("details", {key: (detail, None)})
         progress("scoring entries", done, len(missing))
-    for key in keys:
+    for key, members in zip(keys, groups, strict=True):
         text, data = held[key]
         plain = json.loads(text)
         into.rejected += [Rejected(**rejected) for rejected in plain["rejected"]]
@@ -233,6 +274,7 @@ def _score(groups: Sequence[Sequence[Found]], known: Cache, pool: _Pool, progres
         entry = entry_from(plain["entry"])
         into.entries.append(entry)
         into.keys[entry.slug] = key
+        into.members[entry.slug] = members
         if data:
             into.draws[entry.slug] = plain["drawn_from"], np.frombuffer(data, np.float32)
 
@@ -240,16 +282,15 @@ def _score(groups: Sequence[Sequence[Found]], known: Cache, pool: _Pool, progres
 def _entry_of(members: Sequence[Found]) -> tuple[str, bytes | None, str]:
     """Entry and rejected attempts as JSON, the draws of the first score as float32, and the detail as JSON."""
     from vidsuite_core.runner.store import read_attempt
-    from vidsuite_leaderboard.summarise import summarise
+    from vidsuite_leaderboard.summarise import Summarised, summarise
 
     by = members[0].by
-    found = summarise(_suite(), [read_attempt(member.path) for member in members], by)
-    rejected = [asdict(Rejected(_place(path), by, reason)) for path, reason in found.rejected]
+    places = {member.path: member.place for member in members}
+    try:
+        found = summarise(_suite(), [read_attempt(path) for path in places], by)
+    except Exception as error:  # one group of a stranger's attempts must not keep the others from the site
+        found = Summarised(None, None, [(path, f"cannot be summed up: {_told(path, error)}") for path in places])
+    rejected = [asdict(Rejected(places[path], by, reason)) for path, reason in found.rejected]
     plain = {"entry": found.entry and found.entry.plain(), "rejected": rejected, "drawn_from": found.drawn_from}
     draws = None if found.draws is None else found.draws.astype("float32").tobytes()
     return json.dumps(plain, allow_nan=False), draws, json.dumps(found.detail and asdict(found.detail), allow_nan=False)
-
-
-def _place(path: Path) -> str:
-    """An attempt's place in its run folder."""
-    return "/".join(path.parts[-3:])

@@ -8,8 +8,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vidsuite_core.ids import digest
+from vidsuite_core.text import printable
 
 MEASURED, SUBMITTED, REPRODUCED, REPORTED = "measured", "submitted", "reproduced", "reported"
+MAX_LINE = 500
+"""Characters that are shown of a reason or a note."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9_]+")
 
 
@@ -53,6 +56,7 @@ class Entry:
         rank: its place among complete entries of its table, from 1; None for others. `tied`: whether another has it.
         indistinct: whether the paired bootstrap cannot tell it from the best of its table.
         created: when its newest attempt was made, ISO 8601.
+        steps: dates of the moments in its history at which its score or speed moved (see `history`).
     """
 
     slug: str
@@ -84,6 +88,7 @@ class Entry:
     tied: bool = False
     indistinct: bool = False
     created: str = ""
+    steps: Sequence[str] = ()
 
     @property
     def table(self) -> tuple[str, str, str]:
@@ -200,7 +205,15 @@ def slug(model: str, dataset: str, preset: str, config: str, *more: str) -> str:
     plugin, _, name = model.rpartition("/")
     parts = (plugin, name, dataset.rpartition("/")[2], preset)
     readable = "-".join(_UNSAFE.sub("_", part)[:32] for part in parts if part)
-    return f"{readable}-{digest([model, dataset, preset, config, *more])[:10]}"
+    return f"{readable}-{digest([model, dataset, preset, config, *more])[:16]}"
+
+
+def one_line(text: str, folder: str = "") -> str:
+    """What a stranger wrote, as one line of at most `MAX_LINE` characters, without this machine's `folder`."""
+    if folder:
+        text = text.replace(f"{folder}/", "").replace(folder, "it")
+    short = printable(text)
+    return short if len(short) <= MAX_LINE else f"{short[:MAX_LINE]}…"
 
 
 def entry_from(plain: Mapping[str, Any]) -> Entry:

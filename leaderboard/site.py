@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -21,6 +23,7 @@ from vidsuite_leaderboard.cache import opened
 from vidsuite_leaderboard.changes import read_changes, removed
 from vidsuite_leaderboard.collect import Progress, Source, collect, version_of
 from vidsuite_leaderboard.ranks import ranked
+from vidsuite_leaderboard.reproductions import applied, reproduced
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
 MARK = "site.json"
 """Says that a folder is a site of ours, and which files in it were made."""
-PAGES = ("assets", "home")
+PAGES = ("assets", "home", "tables", "trust", "entry", "paper", "devices", "compare", "submit", "plots")
 """The modules below `pages`, each with a function `pages(site) -> Iterator[Page]`."""
 
 
@@ -47,7 +50,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Built:
-    """What a build came to."""
+    """What a build came to; `rejected` counts attempts that were left out, but not those of the change list."""
 
     out: Path
     attempts: int
@@ -125,9 +128,10 @@ def build(
     listed = read_changes(changes) if changes else []
     with opened(cache) as known:
         found = collect(suite, sources, removed(listed), known, progress, workers)
+        again = reproduced(suite, sources, found, known)
         board = Board(
             suite=suite,
-            entries=ranked(suite, found.entries, found.draws),
+            entries=applied(ranked(suite, found.entries, found.draws), again),
             reported=[row for name in suite.benchmarks for row in reported_entries(suite, name)],
             draws=found.draws,
             keys=found.keys,
@@ -144,8 +148,9 @@ def build(
         )
         site = Site(board)
         pages = [page for name in PAGES for page in import_module(f"vidsuite_leaderboard.pages.{name}").pages(site)]
-        written = _write(pages, out, before, version_of(suite), progress)
-    return Built(out, found.attempts, len(board.entries), len(found.rejected), len(pages), written)
+        written = _write(pages, out, before, digest([version_of(suite), _looks()]), progress)
+    left_out = sum(not one.removed for one in found.rejected)
+    return Built(out, found.attempts, len(board.entries), left_out, len(pages), written)
 
 
 def _files_of(out: Path) -> dict[str, str]:
@@ -162,21 +167,42 @@ def _files_of(out: Path) -> dict[str, str]:
 def _write(pages: Sequence[Page], out: Path, before: dict[str, str], version: str, progress: Progress) -> int:
     """Write what is new or changed, remove what is no longer made; returns how many files were written."""
     after: dict[str, str] = {}
-    written = 0
-    for done, page in enumerate(pages, 1):
-        path = inside(out, page.path)
+    for page in pages:
         if page.path in after:
             raise VidsuiteError(f"two pages would be written to {page.path}")
-        key = after[page.path] = digest([version, page.key])
-        if before.get(page.path) != key or not path.is_file():
+        after[page.path] = digest([version, page.key])
+    same = {name for name, key in after.items() if before.get(name) == key and inside(out, name).is_file()}
+    _mark(out, {name: after[name] if name in same else "" for name in before | after})  # in case it ends half-way
+    for done, page in enumerate(pages, 1):
+        if page.path not in same:
             content = page.render()
-            _replace(path, content.encode() if isinstance(content, str) else content)
-            written += 1
+            _replace(inside(out, page.path), content.encode() if isinstance(content, str) else content)
         progress("writing pages", done, len(pages))
     for name in before.keys() - after.keys():
-        inside(out, name).unlink(missing_ok=True)
-    _replace(out / MARK, json.dumps({"files": after}, indent=0).encode())
-    return written
+        _remove(out, name)
+    _mark(out, after)
+    return len(after) - len(same)
+
+
+def _mark(out: Path, files: dict[str, str]) -> None:
+    """Say in `out` that it is a site of these files; one without its key is written anew by the next build."""
+    _replace(out / MARK, json.dumps({"files": files}, indent=0).encode())
+
+
+def _remove(out: Path, name: str) -> None:
+    """Remove a file, and the folders that are empty without it."""
+    path = inside(out, name)
+    path.unlink(missing_ok=True)
+    for folder in path.relative_to(out.resolve()).parents[:-1]:
+        with suppress(OSError):
+            (out / folder).rmdir()
+
+
+def _looks() -> str:
+    """Hash of templates, style sheets and scripts, which the hash of the code leaves out."""
+    here = Path(__file__).parent
+    files = sorted(path for name in ("templates", "assets") for path in (here / name).iterdir() if path.is_file())
+    return digest([[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in files])
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.runner.files import read_regular
+from vidsuite_core.runner.reproduce import Name
+from vidsuite_core.text import printable
 from vidsuite_leaderboard.collect import Source
 
 SUBMISSION = "submission.json"
@@ -16,13 +19,21 @@ MAX_BYTES = 2**16
 
 
 class Submission(BaseModel):
-    """Whose results they are: a name that they give, and a note."""
+    """`submission.json`: whose results they are (a name that they give), a note, and when the newest was made."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    by: str = Field(min_length=1, max_length=80)
+    schema_version: Literal[1] = 1
+    by: Name
     note: str = Field(default="", max_length=2000)
     created: AwareDatetime
+
+    @field_validator("note")
+    @classmethod
+    def _visible(cls, note: str) -> str:
+        if any(printable(line) != line for line in note.split("\n")):
+            raise ValueError("a note has no signs that cannot be seen")
+        return note
 
 
 def read_submission(folder: Path) -> Submission:
@@ -35,8 +46,9 @@ def read_submission(folder: Path) -> Submission:
     try:
         return Submission.model_validate(json.loads(read_regular(path, MAX_BYTES)))
     except (OSError, ValueError, RecursionError) as error:
-        first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise VidsuiteError(f"{path} is no submission: {first}") from error
+        first = error.errors()[0] if isinstance(error, ValidationError) else None
+        where = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error)
+        raise VidsuiteError(f"{path} is no submission: {where}") from error
 
 
 def sources_below(folder: Path) -> list[Source]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ from vidsuite_leaderboard.entries import (
     Entry,
     Score,
     Speed,
+    one_line,
     slug,
 )
 from vidsuite_leaderboard.history import moments
@@ -35,15 +38,17 @@ if TYPE_CHECKING:
     from vidsuite_core.results import Efficiency
     from vidsuite_core.runner.store import Attempt
     from vidsuite_core.suite import Suite
-    from vidsuite_core.tasks.base import Arrays, Task
+    from vidsuite_core.tasks.base import Task
 
 MAX_LOG = 8 * 2**20
 """Bytes of a log that are searched for curves."""
 MAX_SAMPLES = 10_000
 """Predictions that are pooled into a ROC curve."""
+MAX_NOTES = 50
+"""Notes of an entry that are shown."""
 ROC_POINTS = 120
 CURVE_POINTS = 200
-_EPOCH = re.compile(r"Epoch\((train|val)\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\]\s+(.*)")
+_EPOCH = re.compile(r"Epoch\((train|val)\)\s+\[(\d{1,6})\]\[\s*(\d{1,9})/(\d{1,9})\]\s+(.*)")
 _VALUE = re.compile(r"([A-Za-z_][\w/]*): (-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)(?:\s|$)")
 
 
@@ -64,7 +69,8 @@ class Summarised:
 def summarise(suite: Suite, attempts: Sequence[Attempt], by: str) -> Summarised:
     """The entry that `attempts` at its cells make; those whose files or scores do not agree are left out."""
     checked = [verified(suite, attempt) for attempt in attempts]
-    rejected = [(one.attempt.path, "; ".join(one.faults)) for one in checked if one.faults]
+    faulty = [one for one in checked if one.faults]
+    rejected = [(one.attempt.path, one_line("; ".join(one.faults), str(one.attempt.path))) for one in faulty]
     sound = [one for one in checked if not one.faults]
     if not sound:
         return Summarised(None, None, rejected)
@@ -74,14 +80,15 @@ def summarise(suite: Suite, attempts: Sequence[Attempt], by: str) -> Summarised:
         by_device[device_of(one.attempt.record)].append(one)
     main = max(by_device.values(), key=lambda cells: (sum(c.scored for c in cells), _created(cells)))
     row, *variants = rows_of(main)
-    entry = _entry(row, by_device, by)
     detail = _detail(sound, counting, main, variants, rejected)
+    steps = [moment.date for moment in detail.history if moment.score_step or moment.latency_step]
+    entry = replace(_entry(row, by_device, by), steps=steps)
     draws = row.draws
     return Summarised(entry, detail, rejected, draws.drawn_from if draws else "", draws.values if draws else None)
 
 
-def _created(cells: Sequence[Verified]) -> str:
-    return max(one.attempt.record.created.isoformat() for one in cells)
+def _created(cells: Sequence[Verified]) -> datetime:
+    return max(one.attempt.record.created for one in cells)
 
 
 def _entry(row: Row, by_device: Mapping[str, Sequence[Verified]], by: str) -> Entry:
@@ -109,9 +116,9 @@ def _entry(row: Row, by_device: Mapping[str, Sequence[Verified]], by: str) -> En
         weights=sorted({w.name if w.sha256 != "random" else f"{w.name}: random" for r in records for w in r.weights}),
         synthetic=any("synthetic dataset" in note for note in row.notes),
         selection=row.selection,
-        problems=row.problems,
-        notes=row.notes,
-        created=max(record.created for record in records).isoformat(timespec="seconds"),
+        problems=[one_line(problem) for problem in row.problems],
+        notes=[one_line(note) for note in row.notes[:MAX_NOTES]],
+        created=max(record.created for record in records).astimezone(UTC).isoformat(timespec="seconds"),
     )
 
 
@@ -230,41 +237,40 @@ def _tables(scored: Sequence[Verified]) -> tuple[dict, list, list]:
 def _roc(scored: Sequence[Verified], classes: Sequence[str]) -> dict[str, list[tuple[float, float]]]:
     """ROC curves of predictions pooled over cells: of the second of two classes, or of each against the rest."""
     import numpy as np
-    from sklearn.metrics import roc_curve
 
-    arrays = [one.arrays for one in scored if {"target", "prob"} <= set(one.arrays) and one.arrays["prob"].ndim == 2]
-    if not arrays:
+    name = scored[0].task.probabilities if scored else ""
+    if not name:
         return {}
+    arrays = [one.arrays for one in scored]
     target = np.concatenate([a["target"] for a in arrays])[:MAX_SAMPLES]
-    prob = np.concatenate([a["prob"] for a in arrays])[:MAX_SAMPLES]
+    prob = np.concatenate([a[name] for a in arrays])[:MAX_SAMPLES]
     curves = {}
     for k in [1] if prob.shape[1] == 2 else range(prob.shape[1]):
         if 0 < (target == k).sum() < len(target):
-            x, y, _ = roc_curve(target == k, prob[:, k])
-            thin = np.unique(np.linspace(0, len(x) - 1, min(len(x), ROC_POINTS)).round().astype(int))
-            curves[classes[k]] = [
-                (round(float(a), 4), round(float(b), 4)) for a, b in zip(x[thin], y[thin], strict=True)
-            ]
+            curves[classes[k]] = _roc_curve(target == k, prob[:, k])
     return curves
+
+
+def _roc_curve(positive: np.ndarray, score: np.ndarray) -> list[tuple[float, float]]:
+    """False against true positive rates as the threshold falls, thinned; both kinds of sample must be there."""
+    import numpy as np
+
+    order = np.argsort(-score, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)  # samples of one score fall together
+    hits = np.append(0, np.cumsum(positive[order])[last])
+    alarms = np.append(0, np.cumsum(~positive[order])[last])
+    thin = np.unique(np.linspace(0, len(hits) - 1, min(len(hits), ROC_POINTS)).round().astype(int))
+    rates = [(rate[thin] / rate[-1]).round(4).tolist() for rate in (alarms, hits)]
+    return list(zip(*rates, strict=True))
 
 
 def _subjects(task: Task, scored: Sequence[Verified]) -> dict[str, float | None]:
     """The score that the task names for single subjects, the mean over the cells in which one is scored."""
     found: dict[str, list[float]] = defaultdict(list)
     for one in scored:
-        for subject, arrays in _by_subject(select_variant(one.arrays)):
-            value = task.score(arrays).get(task.subject_score or task.first_score)
-            found[subject] += [] if value is None or value != value else [value]
+        for subject, value in task.score_by_subject(select_variant(one.arrays)).items():
+            found[subject] += [] if value != value else [value]
     return {subject: statistics.fmean(values) if values else None for subject, values in found.items()}
-
-
-def _by_subject(arrays: Arrays) -> Iterator[tuple[str, Arrays]]:
-    import numpy as np
-
-    subjects = arrays["subject"]
-    for subject in np.unique(subjects):
-        chosen = subjects == subject
-        yield str(subject), {n: v[chosen] if v.shape[:1] == chosen.shape else v for n, v in arrays.items()}
 
 
 def curves(attempt: Attempt) -> list[Curve]:
@@ -279,9 +285,10 @@ def curves(attempt: Attempt) -> list[Curve]:
         if match is None:
             continue
         kind, epoch, step, steps, rest = match.groups()
-        when = int(epoch) if kind == "val" else int(epoch) - 1 + int(step) / int(steps)
+        when = int(epoch) if kind == "val" else int(epoch) - 1 + int(step) / max(1, int(steps))
         for name, value in _VALUE.findall(rest):
-            if (name == "loss") == (kind == "train") and name not in ("time", "data_time", "eta", "memory", "lr"):
+            told = (name == "loss") == (kind == "train") and name not in ("time", "data_time", "eta", "memory", "lr")
+            if told and math.isfinite(float(value)):
                 points[name if kind == "train" else f"val {name}"].append((round(when, 3), float(value)))
     cell = attempt.record.cell
     return [Curve(cell.fold, cell.seed, name, _thin(found)) for name, found in points.items()]

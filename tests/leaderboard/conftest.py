@@ -62,7 +62,7 @@ class Opened:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Opened]]:
-    """`open_page(path, **context)`: a file of a site, opened from the disk; the test fails where anything went wrong."""
+    """`open_page(path, **context)`: a file of a site, opened from the disk; the test fails on any fault."""
     contexts, opened = [], []
 
     def open_(path: Path, fragment: str = "", **options: Any) -> Opened:

@@ -1,0 +1,124 @@
+"""Small pictures of samples: frames of a clip, or a frame with its true and predicted labels and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from vidsuite_core.overlay import RGB, caption, overlay
+from vidsuite_core.samples import VOID
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vidsuite_core.samples import ClipSample, FrameSample
+
+WIDTH = 480
+"""Of a picture, in pixels."""
+GAP = 4
+QUALITY = 85
+FRAMES = 6
+"""Frames of a clip that are shown, evenly spread from the first to the last."""
+COLUMNS = 3
+_TALLEST = 2.0
+"""Height of a panel as a multiple of its width, at most."""
+_CROP = (240, 228, 66)
+_WRONG = (214, 40, 40)
+
+
+def jpeg(picture: np.ndarray) -> bytes:
+    """RGB uint8 (H, W, 3) as a JPEG file's bytes."""
+    import cv2
+
+    data: bytes = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+    return data
+
+
+def clip_picture(sample: ClipSample) -> np.ndarray:
+    """Frames of a clip in reading order, each with its time, and the crop where the sample brings the boxes for it."""
+    import numpy as np
+
+    from vidsuite_core import openmmlab
+
+    openmmlab.prepare()
+    from vidsuite_core.engine.clips import to_uint8
+    from vidsuite_core.video import open_video
+
+    places = np.unique(np.linspace(sample.start, sample.stop - 1, FRAMES).round().astype(int)).tolist()
+    with open_video(sample.video) as video:
+        frames = [to_uint8(video.read(place, place + 1), sample)[0] for place in places]
+    panels = []
+    for place, frame in zip(places, frames, strict=True):
+        rgb = np.repeat(frame, 3, axis=2) if frame.shape[2] == 1 else frame
+        panel = _fit(_with_crop(rgb, sample), COLUMNS)
+        panels.append(caption(panel, f"{(place - sample.start) / sample.fps:.1f} s"))
+    return _grid(panels, COLUMNS)
+
+
+def frame_picture(sample: FrameSample, found: np.ndarray, palette: Sequence[RGB]) -> np.ndarray:
+    """The frame, its true and its predicted labels over it, and the pixels that are wrong.
+
+    Args:
+        found: predicted label map (H, W) uint8, of the frame's size or of the one that the network was shown.
+    """
+    import cv2
+    import numpy as np
+
+    from vidsuite_core import openmmlab
+
+    openmmlab.prepare()
+    from vidsuite_core.engine.frames import FrameReader, read_labels
+
+    image = _fit(FrameReader().read(sample.sequence, sample.index), 2)
+    size = image.shape[1::-1]
+    truth, found = (cv2.resize(m, size, interpolation=cv2.INTER_NEAREST) for m in (read_labels(sample), found))
+    grey = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    wrong = np.where(((truth != found) & (truth != VOID))[..., None], np.array(_WRONG, np.uint8), grey // 2 + 64)
+    panels = {
+        "frame": image,
+        "true": overlay(image, truth, palette),
+        "predicted": overlay(image, found, palette),
+        "wrong pixels": np.where((truth == VOID)[..., None], grey // 4, wrong),
+    }
+    return _grid([caption(np.ascontiguousarray(panel), name) for name, panel in panels.items()], 2)
+
+
+def _with_crop(frame: np.ndarray, sample: ClipSample) -> np.ndarray:
+    """The frame with the box that its recording is cropped to by the boxes that it brings."""
+    import cv2
+
+    from vidsuite_core.crop import CropRule, choose_crop, given
+
+    height, width = frame.shape[:2]
+    crop = choose_crop(given(sample.boxes), width, height, CropRule(), "given")
+    drawn = frame.copy()
+    if crop.status == "cropped":
+        x1, y1, x2, y2 = crop.box
+        thick = max(round(width * COLUMNS / WIDTH), 1)
+        cv2.rectangle(drawn, (x1, y1), (x2 - 1, y2 - 1), _CROP, thick)
+    return drawn
+
+
+def _fit(image: np.ndarray, columns: int) -> np.ndarray:
+    """The image scaled to the width of one of so many columns, or to the greatest height."""
+    import cv2
+
+    room = (WIDTH - (columns - 1) * GAP) // columns
+    height, width = image.shape[:2]
+    scale = min(room / width, room * _TALLEST / height)
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+
+
+def _grid(panels: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """Panels of one size in rows, on white."""
+    import numpy as np
+
+    height, width = panels[0].shape[:2]
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8)
+    for place, panel in enumerate(panels):
+        top, left = (place // columns) * (height + GAP), (place % columns) * (width + GAP)
+        sheet[top : top + height, left : left + width] = panel
+    return sheet

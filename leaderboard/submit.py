@@ -1,0 +1,305 @@
+"""Packing results for somebody else's leaderboard, and checking such a pack, which comes from a stranger."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from vidsuite_core.environment import code
+from vidsuite_core.errors import UsageError, VidsuiteError
+from vidsuite_core.runner.files import predictions_size
+from vidsuite_core.runner.reproduce import Reproduction, file_name, read_reproduction, reproductions_in
+from vidsuite_core.runner.store import LOG, PREDICTIONS, Attempt, Store
+from vidsuite_core.specs import resolve
+from vidsuite_core.summary import Verified, newest, verified
+from vidsuite_core.verification import false_identity
+from vidsuite_leaderboard import submit_rules as rules
+from vidsuite_leaderboard.packfile import FILES, MAX_SIZE, MAX_UNPACKED, Refused, unpack, write
+from vidsuite_leaderboard.submissions import SUBMISSION, Submission, read_submission, sources_below
+from vidsuite_leaderboard.submit_data import Here
+
+if TYPE_CHECKING:
+    from vidsuite_core.results import Record
+    from vidsuite_core.suite import Suite
+
+FAULT, UNCHECKED, NOTE = "fault", "not checked", "note"
+_PATH = re.compile(r"(?<![\w./-])(?:/[\w.+-]+){2,}|\b[A-Za-z]:\\")
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What was packed, what was refused (path and reason), and what a reader of the pack will see."""
+
+    attempts: int
+    size: int
+    refused: Sequence[tuple[str, str]]
+    warnings: Sequence[str]
+
+
+def pack(suite: Suite, runs: Sequence[Path], out: Path, by: str, note: str = "", **globs: str | None) -> Packed:
+    """Write the attempts of `runs` that count, and repetitions of others' cells, to `out`.
+
+    Of each cell the newest good attempt is taken, or the newest that failed, so that an incomplete row shows why.
+
+    Args:
+        by, note: whose they are, see `Submission`.
+        globs: patterns of names, by "benchmark", "dataset" and "model"; None takes all.
+
+    Raises:
+        VidsuiteError: nothing is left to pack, or the pack would be too large.
+    """
+    chosen, again, refused = [], [], []
+    for root in runs:
+        repetitions = set(reproductions_in(root))
+        for entry in Store(root).everything():
+            if isinstance(entry, Attempt) and not _asked_for(entry.record, globs):
+                continue
+            one = verified(suite, entry) if isinstance(entry, Attempt) else None
+            if one is None or (faults := [*one.faults, *_too_large(entry.path)]):
+                refused.append((str(entry.path), faults[0] if one else entry.reason))
+            elif entry.path.name in repetitions:
+                again.append((root, one.attempt))
+            else:
+                chosen.append(Verified(one.attempt))  # without its arrays
+    attempts = [*(one.attempt for one in newest(chosen)), *(attempt for _, attempt in again)]
+    if not attempts:
+        why = f"; {len(refused)} attempts do not hold, as {refused[0][0]}: {refused[0][1]}" if refused else ""
+        raise VidsuiteError(f"there is no result to pack in {', '.join(map(str, runs))}{why}")
+    created = max(attempt.record.created for attempt in attempts)
+    members = {name: path for attempt in attempts for name, path in _files(attempt)}
+    members[SUBMISSION] = Submission(by=by, note=note, created=created).model_dump_json(indent=1).encode()
+    for root, attempt in again:
+        told = read_reproduction(root, attempt.record.attempt)
+        if told.by != by:
+            raise UsageError(f"{file_name(told.attempt)} was made by {told.by!r}, not by {by!r}; pack it by that name")
+        members[file_name(told.attempt)] = root / file_name(told.attempt)
+    write(out, members)
+    return Packed(len(attempts), out.stat().st_size, refused, _betrayals(attempts))
+
+
+def _asked_for(record: Record, globs: Mapping[str, str | None]) -> bool:
+    names = {name: getattr(record.cell, name) for name in globs}
+    return all(
+        glob is None or fnmatchcase(names[name], glob) or fnmatchcase(names[name].rpartition("/")[2], glob)
+        for name, glob in globs.items()
+    )
+
+
+def _files(attempt: Attempt) -> Iterator[tuple[str, Path]]:
+    for name in FILES:
+        if (attempt.path / name).is_file():
+            yield "/".join((*attempt.path.parts[-3:], name)), attempt.path / name
+
+
+def _too_large(folder: Path) -> list[str]:
+    sizes = {name: (folder / name).stat().st_size for name in FILES if (folder / name).is_file()}
+    return [f"{name} has more than {MAX_SIZE[name]} bytes" for name, size in sizes.items() if size > MAX_SIZE[name]]
+
+
+def _betrayals(attempts: Sequence[Attempt]) -> list[str]:
+    """What the packed files tell of this machine: they are passed on as they are, since a record is not rewritten."""
+    found = []
+    commands = [match[0] for a in attempts for line in a.record.command if (match := _PATH.search(line))]
+    if commands:
+        found.append(f"command lines of {len(commands)} attempts hold a path that everybody will see, as {commands[0]}")
+    home = str(Path.home())
+    logs = [a for a in attempts if len(home) > 2 and home.encode() in _bytes(a.path / LOG)]
+    if logs:
+        found.append(f"logs of {len(logs)} attempts name your home folder, {home}")
+    return found
+
+
+def _bytes(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found: `kind` is "fault", "not checked" or "note"; `where` is a place in the pack, "" for all of it."""
+
+    kind: str
+    where: str
+    text: str
+
+
+@dataclass
+class Report:
+    """What a check came to. `rows` are plain data: model, dataset, benchmark, preset, done, expected, score."""
+
+    by: str = ""
+    note: str = ""
+    sha256: str = ""
+    attempts: int = 0
+    reproductions: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    into: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether there is no fault."""
+        return not any(finding.kind == FAULT for finding in self.findings)
+
+    def add(self, kind: str, where: str, text: str) -> None:
+        """Note a finding."""
+        self.findings.append(Finding(kind, where, text))
+
+
+def check(suite: Suite, path: Path, into: Path | None = None, now: datetime | None = None) -> Report:
+    """Check a pack that may be a stranger's; with `into`, one without a fault is unpacked to a folder of its own there.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}")
+    report = Report()
+    with TemporaryDirectory(prefix="vidsuite-") as temporary:
+        folder = Path(temporary) / "pack"
+        folder.mkdir()
+        try:
+            report.sha256 = unpack(path, folder)
+            _Check(suite, folder, report, now or datetime.now(UTC)).run()
+        except VidsuiteError as error:
+            report.add(FAULT, "", str(error).replace(f"{folder}/", ""))
+        except Exception as error:  # strangers' files may hold anything
+            report.add(FAULT, "", f"it cannot be checked: {type(error).__name__}: {error}")
+        if into is not None and report.accepted:
+            report.into = str(_accept(folder, into, report))
+    return report
+
+
+def _accept(folder: Path, into: Path, report: Report) -> Path:
+    """Copy what was checked to its place, whole or not at all."""
+    import shutil
+
+    from vidsuite_core.paths import atomic_folder
+
+    name = re.sub(r"[^A-Za-z0-9]+", "-", report.by).strip("-").lower()[:40] or "somebody"
+    target = into / f"{name}-{report.sha256[:10]}"
+    namesakes = [source.root.name for source in sources_below(into) if source.by == report.by] if into.is_dir() else []
+    if namesakes := [namesake for namesake in namesakes if namesake != target.name]:
+        report.add(NOTE, "", f"{namesakes[0]} has the same name; of two results at a cell the newer will count")
+    if not target.exists():
+        with atomic_folder(target) as place:
+            shutil.copytree(folder, place, dirs_exist_ok=True)
+    return target
+
+
+class _Check:
+    """One check: reads everything below `folder`, and notes in `report` what it finds."""
+
+    def __init__(self, suite: Suite, folder: Path, report: Report, now: datetime) -> None:
+        self.suite, self.folder, self.report, self.now = suite, folder, report, now
+        self.here = Here(suite)
+        self.code = {plugin.name: code(plugin.module, plugin.distribution) for plugin in suite.manager.plugins}
+        self.code["core"] = code("vidsuite_core")
+
+    def run(self) -> None:
+        """Check all there is."""
+        submission = read_submission(self.folder)
+        self.report.by, self.report.note = submission.by, submission.note
+        if submission.created > self.now + rules.CLOCKS:
+            self.report.add(FAULT, SUBMISSION, "it was made in the future")
+        self._bound_predictions()
+        scored = list(self._attempts())
+        if not self.report.attempts:
+            self.report.add(FAULT, "", "it holds no attempt")
+        for place, text in rules.disagreements(scored):
+            self.report.add(FAULT, place, text)
+        again = set(reproductions_in(self.folder))
+        self._rows([one for one in scored if one.record.attempt not in again])
+        by_attempt = {one.record.attempt: one for one in scored if one.scored}
+        for attempt in sorted(again):
+            self.report.reproductions += 1
+            for text in self._reproduction(attempt, by_attempt.get(attempt)):
+                self.report.add(FAULT, file_name(attempt), text)
+
+    def _bound_predictions(self) -> None:
+        total = 0
+        for path in self.folder.glob(f"*/*/*/{PREDICTIONS}"):
+            with suppress(VidsuiteError):  # whatever is wrong with it is said when it is read
+                total += predictions_size(path)
+        if total > 4 * MAX_UNPACKED:
+            raise Refused(f"its predictions would unpack to {total >> 20} MiB; the limit is {4 * MAX_UNPACKED >> 20}")
+
+    def _reproduction(self, attempt: str, found: rules.Scored | None) -> Iterator[str]:
+        """What is wrong with the file that calls an attempt a repetition."""
+        try:
+            told: Reproduction = read_reproduction(self.folder, attempt)
+        except VidsuiteError as error:
+            yield str(error)
+            return
+        if told.by != self.report.by:
+            yield f"it is by {told.by!r}, the submission by {self.report.by!r}"
+        if found is None:
+            yield "the attempt that it is about is not there, or has no scores that hold"
+        elif found.record.score_id != told.score_id:
+            yield "its score id is not that of its attempt"
+
+    def _attempts(self) -> Iterator[rules.Scored]:
+        """Each attempt that holds, by itself."""
+        for entry in Store(self.folder).everything():
+            place = entry.path.relative_to(self.folder).as_posix()
+            self.report.attempts += 1
+            if not isinstance(entry, Attempt):
+                self.report.add(FAULT, place, entry.reason.replace(f"{entry.path}/", ""))
+                continue
+            try:
+                one = verified(self.suite, entry)
+                faults = list(self._faults(one))
+            except Exception as error:  # a stranger's arrays may make a task raise anything
+                faults = [f"it cannot be checked: {type(error).__name__}: {error}"]
+            for fault in faults:
+                self.report.add(FAULT, place, fault.replace(f"{entry.path}/", ""))
+            if not faults:
+                for text in rules.notes_of(entry.record, self.code):
+                    self.report.add(NOTE, place, text)
+                yield rules.Scored.of(one, place)
+
+    def _faults(self, one: Verified) -> Iterator[str]:
+        record = one.attempt.record
+        if record.cell.task not in self.suite.tasks:
+            yield f"its task {record.cell.task!r} is not installed here"
+            return
+        faults = [*one.faults, *rules.faults_of(record, [path.name for path in one.attempt.path.iterdir()], self.now)]
+        if not one.scored:
+            faults += false_identity(record, resolve(self.suite.tasks[record.cell.task].spec.builder))
+        if faults:
+            yield from dict.fromkeys(faults)
+            return
+        place = one.attempt.path.relative_to(self.folder).as_posix()
+        protocol, unknown = self.here.protocol(record)
+        if protocol is None:
+            self.report.add(UNCHECKED, place, f"protocol, samples and subjects: {unknown}")
+            return
+        yield from (faults := list(rules.installed_faults(record, protocol)))
+        if one.scored and not faults:
+            data = self.here.data(record)
+            if data.unknown:
+                self.report.add(UNCHECKED, place, f"which samples and subjects were to be predicted: {data.unknown}")
+            else:
+                yield from rules.data_faults(one, data)
+
+    def _rows(self, scored: Sequence[rules.Scored]) -> None:
+        rows: dict[tuple[str, ...], list[rules.Scored]] = defaultdict(list)
+        for one in scored:
+            rows[one.row].append(one)
+        for (benchmark, dataset, preset, model, _), members in sorted(rows.items()):
+            for text in rules.row_faults(members):
+                self.report.add(FAULT, f"{model} on {dataset}, preset {preset}", text)
+            first = resolve(self.suite.tasks[members[0].record.cell.task].spec.builder).first_score
+            values = [m.record.scores[first].value for m in members if m.scored]
+            known = [value for value in values if value is not None]
+            row = {"benchmark": benchmark, "dataset": dataset, "preset": preset, "model": model, "score": first}
+            row |= {"mean": sum(known) / len(known) if known else None}
+            row |= {"done": len(values), "cells": len(members)}
+            self.report.rows.append(row)

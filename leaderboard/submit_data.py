@@ -1,0 +1,75 @@
+"""What of a submission's benchmark and dataset is at hand here, to check its predictions against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from vidsuite_core.benchmark import dataset_options
+from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.protocols import make_folds
+
+if TYPE_CHECKING:
+    from vidsuite_core.results import Record
+    from vidsuite_core.suite import Suite
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset that is ready here: samples by id, and each fold's test side; `unknown` says why there is none."""
+
+    fingerprint: str = ""
+    samples: Mapping[str, Any] = field(default_factory=dict)
+    tests: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unknown: str = ""
+
+
+class Here:
+    """The benchmarks and datasets that are installed; nothing is prepared or fetched for a check."""
+
+    def __init__(self, suite: Suite) -> None:
+        self.suite = suite
+        self._data = cache(self._read)
+
+    def protocol(self, record: Record) -> tuple[Mapping[str, Any] | None, str]:
+        """The installed benchmark's protocol for the record's dataset, or None and why it is not known."""
+        cell = record.cell
+        for kind, name in (("benchmarks", cell.benchmark), ("datasets", cell.dataset), ("models", cell.model)):
+            if name not in set(getattr(self.suite, kind)):
+                return None, f"its {kind[:-1]} {name} is not installed here"
+        handle = self.suite.benchmarks[cell.benchmark]
+        if cell.task != handle.spec.task:
+            return None, f"its benchmark is of task {handle.spec.task} here"
+        definition = handle.definition()
+        if cell.preset not in definition["presets"]:
+            return None, f"its benchmark has no preset {cell.preset} here"
+        entry = definition["datasets"].get(self.suite.datasets[cell.dataset].spec.name) or {}
+        return entry.get("protocol") or definition["protocol"], ""
+
+    def data(self, record: Record) -> Data:
+        """The data that the record was run on, as its fingerprint says."""
+        cell = record.cell
+        data = self._data(cell.benchmark, cell.dataset, cell.preset)
+        if not data.unknown and data.fingerprint != record.score_key["dataset"]:
+            return Data(unknown=f"the data of {cell.dataset} here are not those that it was run on")
+        return data
+
+    def _read(self, benchmark: str, dataset: str, preset: str) -> Data:
+        definition = self.suite.benchmarks[benchmark].definition()
+        handle = self.suite.datasets[dataset]
+        entry = definition["datasets"].get(handle.spec.name) or {}
+        try:
+            opened = handle.open(None, **dataset_options(definition, handle.spec.name, preset))
+            if not opened.is_ready():
+                return Data(unknown=f"the data of {dataset} are not here")
+            samples = opened.samples()
+            folds = make_folds(entry.get("protocol") or definition["protocol"], samples)
+            return Data(
+                opened.fingerprint(),
+                {sample.id: sample for sample in samples},
+                {fold.name: fold.test for fold in folds},
+            )
+        except (VidsuiteError, OSError) as error:
+            return Data(unknown=f"the data of {dataset} here cannot be read: {error}")
