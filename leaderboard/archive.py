@@ -55,7 +55,7 @@ class Contents:
 
 def contents(board: Board, entry: Entry, detail: Detail) -> Contents:
     """The files of the attempts that count, as they lie on the disk now."""
-    roots = [str(source.root) for source in board.sources if source.by == entry.by]
+    roots = [str(source.root) for source in board.sources if source.by == entry.owner]
     files: list[tuple[str, str, int]] = []
     left_out: list[tuple[str, str]] = []
     room = MAX_BYTES

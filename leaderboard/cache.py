@@ -40,6 +40,7 @@ class Cache:
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path or ":memory:")
         connection.execute("PRAGMA synchronous = OFF")  # what a power cut damages is made anew
+        connection.execute("PRAGMA journal_mode = MEMORY")
         for table in _TABLES:
             connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (key TEXT PRIMARY KEY, text TEXT, data BLOB)")
         return connection

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from vidsuite_core.suite import Suite
     from vidsuite_leaderboard.cache import Cache
     from vidsuite_leaderboard.entries import Entry
+    from vidsuite_leaderboard.summarise import Summarised
 
 Progress = Callable[[str, int, int], None]
 _CHUNK = 64
@@ -130,14 +131,33 @@ def collect(
             else:
                 groups[one.group].append(one)
         _score(list(groups.values()), known, pool, progress, collection)
+    _keep_to_tasks(suite, collection)
     return collection
+
+
+def _keep_to_tasks(suite: Suite, collection: Collection) -> None:
+    """Leave out entries that give a benchmark another task than it has here, or than the first results of it have."""
+    tasks = {name: handle.spec.task for name, handle in suite.benchmarks.items()}
+    kept = []
+    for entry in collection.entries:
+        task = tasks.setdefault(entry.benchmark, entry.task)
+        if entry.task == task:
+            kept.append(entry)
+            continue
+        reason = f"its task is {entry.task!r}, that of its benchmark is {task!r}"
+        members = collection.members.pop(entry.slug)
+        collection.rejected += [Rejected(one.place, one.by, reason) for one in members]
+        del collection.keys[entry.slug]
+        collection.draws.pop(entry.slug, None)
+    collection.entries = kept
 
 
 def version_of(suite: Suite) -> str:
     """Identity of the code that reads, scores and draws; part of every key, so that other code computes anew."""
     modules = {"vidsuite_core": "vidsuite"} | {plugin.module: plugin.distribution for plugin in suite.manager.plugins}
     core = Path(__file__).parent.parent / "vidsuite_core"
-    scoreless = [digest((core / name).read_text()) for name in ("summary.py", "verification.py") if core.is_dir()]
+    shown = ("summary.py", "text.py", "verification.py")
+    scoreless = [digest((core / name).read_text()) for name in shown if core.is_dir()]
     return digest([{module: code(module, dist)["sources"] for module, dist in modules.items()}, scoreless])
 
 
@@ -224,7 +244,10 @@ def _group_of(found: Found) -> str:
 
 def _check_names(record: Record) -> None:
     from vidsuite_core.summary import device_of
+    from vidsuite_leaderboard.submit_rules import beyond_bounds
 
+    for fault in beyond_bounds(record):
+        raise VidsuiteError(fault)
     for name in (*record.cell.model_dump(exclude={"folds", "seed"}).values(), device_of(record), *record.classes):
         if len(name) > MAX_NAME:
             raise VidsuiteError(f"the name {name[:40]!r}... is longer than {MAX_NAME} characters")
@@ -262,8 +285,8 @@ def _score(groups: Sequence[Sequence[Found]], known: Cache, pool: _Pool, progres
     results = pool.map(_entry_of, [members for _, members in missing], 8)
     for done, ((key, _), (text, data, detail)) in enumerate(zip(missing, results, strict=True), 1):
         held[key] = text, data
+        known.put("details", {key: (detail, None)})  # first: where the build ends in between, the entry is made anew
         known.put("entries", {key: held[key]})
-        known.put("details", {key: (detail, None)})
         progress("scoring entries", done, len(missing))
     for key, members in zip(keys, groups, strict=True):
         text, data = held[key]
@@ -287,9 +310,13 @@ def _entry_of(members: Sequence[Found]) -> tuple[str, bytes | None, str]:
     by = members[0].by
     places = {member.path: member.place for member in members}
     try:
-        found = summarise(_suite(), [read_attempt(path) for path in places], by)
+        return _as_text(summarise(_suite(), [read_attempt(path) for path in places], by), places, by)
     except Exception as error:  # one group of a stranger's attempts must not keep the others from the site
-        found = Summarised(None, None, [(path, f"cannot be summed up: {_told(path, error)}") for path in places])
+        rejected = [(path, f"cannot be summed up: {_told(path, error)}") for path in places]
+        return _as_text(Summarised(None, None, rejected), places, by)
+
+
+def _as_text(found: Summarised, places: Mapping[Path, str], by: str) -> tuple[str, bytes | None, str]:
     rejected = [asdict(Rejected(places[path], by, reason)) for path, reason in found.rejected]
     plain = {"entry": found.entry and found.entry.plain(), "rejected": rejected, "drawn_from": found.drawn_from}
     draws = None if found.draws is None else found.draws.astype("float32").tobytes()

@@ -14,6 +14,7 @@ MEASURED, SUBMITTED, REPRODUCED, REPORTED = "measured", "submitted", "reproduced
 MAX_LINE = 500
 """Characters that are shown of a reason or a note."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9_]+")
+_USUAL = re.compile(r"[A-Za-z0-9_]+(/[A-Za-z0-9_]+)?\Z")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Entry:
         benchmark, dataset, model: full names (`<plugin>/<name>`).
         config: hash of all that decides its scores but fold and seed.
         status: "measured", "submitted", "reproduced" or "reported".
-        by: who submitted or reproduced it.
+        by: who submitted or reproduced it; `owner` whose results they are, "" for one's own, whoever reproduced them.
+        data: hash of what a complete entry was scored on: data, protocol, and each fold's samples.
         scores: by name, of the task's `scores`; those of reported rows are in `printed`, as the paper prints them.
         done, folds, seeds: cells with scores, and of how many folds and seeds.
         device: class of device that the scores come from; `speeds` has every class that was measured.
@@ -68,6 +70,8 @@ class Entry:
     config: str
     status: str
     by: str = ""
+    owner: str = ""
+    data: str = ""
     scores: Mapping[str, Score] = field(default_factory=dict)
     printed: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
@@ -236,5 +240,12 @@ def detail_from(plain: Mapping[str, Any]) -> Detail:
 
 
 def page_name(name: str) -> str:
-    """A full name as the name of a file."""
-    return _UNSAFE.sub("-", name)
+    """A full name as the name of a file, another one for each: unusual names, as strangers may give, end in a hash."""
+    if _USUAL.match(name):
+        return name.replace("/", "-")
+    return f"{readable(name)}--{digest(name)[:16]}"
+
+
+def readable(name: str) -> str:
+    """What is safe in a path, a URL or an id of a name; several names may have the same."""
+    return _UNSAFE.sub("-", name).strip("-")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from vidsuite_leaderboard.entries import MEASURED, REPRODUCED, SUBMITTED, page_name
+from vidsuite_leaderboard.entries import MEASURED, REPRODUCED, SUBMITTED, readable
 from vidsuite_leaderboard.plots_data import (
     Box,
     Placed,
@@ -69,10 +69,10 @@ def costs(entries: Sequence[Entry]) -> list[Cost]:
     """What entries can be set against, as far as any was measured."""
     found = Counter(device for entry in entries for device in entry.speeds)
     devices = sorted(found, key=lambda device: (-found[device], device))[:DEVICES]
-    stems = Counter(page_name(device) for device in devices)
+    stems = Counter(readable(device) for device in devices)
     return [
         *(
-            _latency(device, page_name(device) if stems[page_name(device)] == 1 else f"{page_name(device)}-{place}")
+            _latency(device, readable(device) if stems[readable(device)] == 1 else f"{readable(device)}-{place}")
             for place, device in enumerate(devices)
         ),
         Cost("parameters", "parameters", "parameters", lambda entry: entry.parameters, count),

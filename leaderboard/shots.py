@@ -105,7 +105,7 @@ def _holds_list(folder: Path) -> bool:
 def _entries_of(board: Board, attempts: Mapping[str, Path]) -> Iterator[tuple[str, list[str]]]:
     """Entries and their attempts among `attempts`; one's own come first, as a submission may copy an attempt's id."""
     left = set(attempts)
-    for entry in sorted(board.entries, key=lambda entry: bool(entry.by)):
+    for entry in sorted(board.entries, key=lambda entry: bool(entry.owner)):
         if not left:
             return
         key = board.keys[entry.slug]

@@ -176,7 +176,7 @@ def _write(pages: Sequence[Page], out: Path, before: dict[str, str], version: st
     for done, page in enumerate(pages, 1):
         if page.path not in same:
             content = page.render()
-            _replace(inside(out, page.path), content.encode() if isinstance(content, str) else content)
+            _replace(inside(out, page.path), content.encode(errors="replace") if isinstance(content, str) else content)
         progress("writing pages", done, len(pages))
     for name in before.keys() - after.keys():
         _remove(out, name)

@@ -273,6 +273,8 @@ class _Check:
         faults = [*one.faults, *rules.faults_of(record, [path.name for path in one.attempt.path.iterdir()], self.now)]
         if not one.scored:
             faults += false_identity(record, resolve(self.suite.tasks[record.cell.task].spec.builder))
+        if (handle := self.suite.benchmarks.get(record.cell.benchmark)) and handle.spec.task != record.cell.task:
+            faults.append(f"its benchmark is of task {handle.spec.task} here, not {record.cell.task}")
         if faults:
             yield from dict.fromkeys(faults)
             return

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset that is ready here: samples by id, and each fold's test side; `unknown` says why there is none."""
+    """A dataset that is ready here: samples by id, each fold's test side, classes; `unknown` says why there is none."""
 
     fingerprint: str = ""
     samples: Mapping[str, Any] = field(default_factory=dict)
     tests: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    classes: Sequence[str] = ()
     unknown: str = ""
 
 
@@ -36,12 +37,10 @@ class Here:
     def protocol(self, record: Record) -> tuple[Mapping[str, Any] | None, str]:
         """The installed benchmark's protocol for the record's dataset, or None and why it is not known."""
         cell = record.cell
-        for kind, name in (("benchmarks", cell.benchmark), ("datasets", cell.dataset), ("models", cell.model)):
+        for kind, name in (("benchmarks", cell.benchmark), ("datasets", cell.dataset)):
             if name not in set(getattr(self.suite, kind)):
                 return None, f"its {kind[:-1]} {name} is not installed here"
         handle = self.suite.benchmarks[cell.benchmark]
-        if cell.task != handle.spec.task:
-            return None, f"its benchmark is of task {handle.spec.task} here"
         definition = handle.definition()
         if cell.preset not in definition["presets"]:
             return None, f"its benchmark has no preset {cell.preset} here"
@@ -70,6 +69,7 @@ class Here:
                 opened.fingerprint(),
                 {sample.id: sample for sample in samples},
                 {fold.name: fold.test for fold in folds},
+                tuple(opened.class_names()),
             )
         except (VidsuiteError, OSError) as error:
             return Data(unknown=f"the data of {dataset} here cannot be read: {error}")

@@ -22,6 +22,10 @@ CLOCKS = timedelta(hours=1)
 MAX_LINES, MAX_LINE = 200, 4000
 """Lines that a list of texts in a record may have, and characters of one."""
 MAX_NAME = 200
+MAX_CLASSES = 1000
+"""Classes that a record may have: confusion matrices grow with their square."""
+LARGEST = 1e18
+"""No seed, number of folds, duration, count or size is larger."""
 GROUPED = ("grouped_kfold", "leave_one_group_out")
 """Protocols in which each subject is on the test side once."""
 
@@ -83,14 +87,25 @@ def faults_of(record: Record, files: Sequence[str], now: datetime) -> Iterator[s
     if weights != record.score_key.get("weights"):
         yield "its initial weights are not those of its score key"
     cost = record.efficiency
-    if cost is not None and not (
-        0 < cost.latency_p50 <= cost.latency_p95
-        and cost.throughput > 0
-        and cost.parameters >= 0
-        and cost.peak_memory >= 0
-    ):
+    if cost is not None and not (0 < cost.latency_p50 <= cost.latency_p95 and cost.throughput > 0):
         yield "its cost holds a number that cannot be"
+    yield from beyond_bounds(record)
     yield from _unwieldy(record)
+
+
+def beyond_bounds(record: Record) -> Iterator[str]:
+    """What no page could show, or none of ours could mean, in an attempt, whoever's it is."""
+    cell, cost = record.cell, record.efficiency
+    if not cell.plugin or cell.plugin != cell.benchmark.partition("/")[0] or cell.plugin == cell.benchmark:
+        yield f"its benchmark {cell.benchmark!r} is none of plugin {cell.plugin!r}"
+    if len(record.classes) > MAX_CLASSES or len(set(record.classes)) < len(record.classes):
+        yield f"it has more than {MAX_CLASSES} classes, or two of one name"
+    numbers = [cell.seed, *record.phases.values()]
+    if cost is not None:
+        numbers += [cost.parameters, cost.flops or 0, cost.latency_p50, cost.latency_p95, cost.throughput]
+        numbers += [cost.peak_memory]
+    if not all(0 <= number <= LARGEST for number in numbers) or not 0 < cell.folds <= LARGEST:
+        yield f"its seed, folds, phases or cost hold a number below 0 or above {LARGEST:g}"
 
 
 def _environment_lacks(record: Record) -> Iterator[str]:
@@ -190,6 +205,9 @@ def installed_faults(record: Record, protocol: Mapping[str, Any]) -> Iterator[st
 def data_faults(one: Verified, data: Data) -> Iterator[str]:
     """In what predictions depart from the dataset that is here."""
     arrays, cell = one.arrays, one.attempt.record.cell
+    if tuple(one.attempt.record.classes) != tuple(data.classes):
+        yield f"its classes are not those of the dataset, {', '.join(data.classes)}"
+        return
     if len(data.tests) != cell.folds or cell.fold not in data.tests:
         yield f"the protocol makes {len(data.tests)} folds of these data, not fold {cell.fold!r} of {cell.folds}"
         return

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.ids import digest
 from vidsuite_core.runner.files import read_regular
 from vidsuite_core.runner.store import LOG
 from vidsuite_core.summary import Row, Summary, Verified, device_of, newest, place_of, rows_of, verified
@@ -82,7 +83,7 @@ def summarise(suite: Suite, attempts: Sequence[Attempt], by: str) -> Summarised:
     row, *variants = rows_of(main)
     detail = _detail(sound, counting, main, variants, rejected)
     steps = [moment.date for moment in detail.history if moment.score_step or moment.latency_step]
-    entry = replace(_entry(row, by_device, by), steps=steps)
+    entry = replace(_entry(row, by_device, main, by), steps=steps)
     draws = row.draws
     return Summarised(entry, detail, rejected, draws.drawn_from if draws else "", draws.values if draws else None)
 
@@ -91,7 +92,7 @@ def _created(cells: Sequence[Verified]) -> datetime:
     return max(one.attempt.record.created for one in cells)
 
 
-def _entry(row: Row, by_device: Mapping[str, Sequence[Verified]], by: str) -> Entry:
+def _entry(row: Row, by_device: Mapping[str, Sequence[Verified]], main: Sequence[Verified], by: str) -> Entry:
     records = [one.attempt.record for cells in by_device.values() for one in cells]
     speeds = {device: found for device, cells in by_device.items() if (found := _speed(cells)) is not None}
     return Entry(
@@ -104,11 +105,13 @@ def _entry(row: Row, by_device: Mapping[str, Sequence[Verified]], by: str) -> En
         config=row.config,
         status=SUBMITTED if by else MEASURED,
         by=by,
+        owner=by,
+        data=_data(main),
         scores=_scores(row),
         done=row.done,
         expected=row.expected,
-        folds=records[0].cell.folds,
-        seeds=len({record.cell.seed for record in records}),
+        folds=main[0].attempt.record.cell.folds,
+        seeds=len({one.attempt.record.cell.seed for one in main}),
         device=row.device,
         speeds=speeds,
         parameters=row.parameters,
@@ -120,6 +123,24 @@ def _entry(row: Row, by_device: Mapping[str, Sequence[Verified]], by: str) -> En
         notes=[one_line(note) for note in row.notes[:MAX_NOTES]],
         created=max(record.created for record in records).astimezone(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _data(main: Sequence[Verified]) -> str:
+    """Hash of what cells of one row were scored on: the data, the protocol, and samples and targets fold by fold."""
+    key = main[0].attempt.record.score_key
+    folds = set()
+    for one in main:
+        if one.scored:
+            names = [name for name in ("sample_id", "subject", "target", "counts") if name in one.arrays]
+            rows = zip(*(_plain(one.arrays[name]) for name in names), strict=True)
+            folds.add((one.attempt.record.cell.fold, digest(sorted(rows))))
+    return digest([key.get("dataset"), key.get("protocol"), sorted(folds)])
+
+
+def _plain(values: np.ndarray) -> list[Any]:
+    """A column in Python's own types, the same whatever type of number it is stored as."""
+    found: list[Any] = (values if values.dtype.kind == "U" else values.astype("int64")).tolist()
+    return found
 
 
 def _scores(row: Row) -> dict[str, Score]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-READMES = (ROOT / "README.md", *sorted((ROOT / "plugins").glob("*/README.md")))
+READMES = (ROOT / "README.md", ROOT / "leaderboard" / "README.md", *sorted((ROOT / "plugins").glob("*/README.md")))
 
 
 def commands() -> list[str]:
@@ -30,7 +30,10 @@ def set_up(mark: str) -> str:
     return found[1]
 
 
-USERS_OWN = ("data import", "data crops", "--dataset", "seizure_search", "vidsuite stream")
+USERS_OWN = (
+    "data import", "data crops", "--dataset", "seizure_search", "vidsuite stream", "leaderboard serve",
+    "leaderboard pictures", "vidsuite submit", "vidsuite reproduce", "leaderboard/published",
+)  # fmt: skip
 """What takes a user's own data, or hours: parsed, not run. Tests of their own run these on small data."""
 
 

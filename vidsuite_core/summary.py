@@ -6,7 +6,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.environment import same_code
 from vidsuite_core.errors import VidsuiteError
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FEWEST = 4
 """Subjects that a fold needs for intervals to be drawn within it."""
+MOST = 10_000
+"""Subjects that a fold may have for intervals to be drawn."""
 
 
 @dataclass(frozen=True)
@@ -263,13 +265,15 @@ def resampled(task: Task, folds: Sequence[Arrays], draws: int = DRAWS, seed: int
     """Scores (draws,) of the mean over folds under a bootstrap over subjects.
 
     Subjects are drawn within their folds. Where a fold has fewer than `FEWEST` (one, where one is left out at a time)
-    that would draw next to nothing, so whole folds are drawn; a single such fold has no interval (NaN).
+    that would draw next to nothing, so whole folds are drawn; a single such fold has no interval (NaN). Neither have
+    folds of more than `MOST`: memory grows with the square of their number.
     """
     import numpy as np
 
-    if all(len(np.unique(arrays["subject"])) >= FEWEST for arrays in folds):
+    subjects = [len(np.unique(arrays["subject"])) for arrays in folds]
+    if min(subjects) >= FEWEST and max(subjects) <= MOST:
         return task.resample_all(folds, draws, seed)
-    if len(folds) == 1:
+    if len(folds) == 1 or max(subjects) > MOST:
         return {task.first_score: np.full(draws, np.nan)}
     scores = [task.score(arrays) for arrays in folds]
     times = np.random.default_rng(seed).multinomial(len(folds), np.full(len(folds), 1 / len(folds)), size=draws)
@@ -277,8 +281,13 @@ def resampled(task: Task, folds: Sequence[Arrays], draws: int = DRAWS, seed: int
     return {name: times @ np.array([score[name] for score in scores]) / len(folds) for name in shown}
 
 
-def _samples(arrays: Arrays) -> list[list[str]]:
-    return [arrays["sample_id"].tolist(), arrays["subject"].tolist()]
+def _samples(arrays: Arrays) -> list[Any]:
+    """What draws depend on, in whatever order samples are stored: each one's subject, and each subject's stratum."""
+    import numpy as np
+
+    _, first = np.unique(arrays["subject"], return_index=True)
+    strata = arrays["target"][first].tolist() if "target" in arrays else []
+    return [sorted(zip(arrays["sample_id"].tolist(), arrays["subject"].tolist(), strict=True)), strata]
 
 
 def _summary(values: Sequence[float], draws: np.ndarray | None) -> Summary:

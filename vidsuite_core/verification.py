@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.ids import digest
 from vidsuite_core.runner.plan import Cell
 from vidsuite_core.specs import resolve
@@ -32,6 +33,8 @@ def recomputed(suite: Suite, attempt: Attempt) -> tuple[Task, dict[str, np.ndarr
     task: Task = resolve(suite.tasks[record.cell.task].spec.builder)(record.classes)
     faults = [*attempt.faulty_files(), *false_identity(record, task)]
     arrays = attempt.predictions()
+    if hollow := [name for name, value in arrays.items() if value.dtype.itemsize == 0]:
+        raise VidsuiteError(f"predictions' {hollow[0]!r} has items of no bytes, of which any number fits a small file")
     for name in ("", *variants(arrays)):
         chosen = select_variant(arrays, name)
         task.check(chosen)

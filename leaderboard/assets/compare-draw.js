@@ -10,7 +10,7 @@
     "M0,-6L6,0L0,6L-6,0z",
     "M-2,-6h4v4h4v4h-4v4h-4v-4h-4v-4h4z",
   ];
-  const LABEL = 24;
+  const SIGN = 7;
   const APART = 7;
 
   function fill(node, attributes, children) {
@@ -76,9 +76,9 @@
     return { found, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
   }
 
-  function cut(text) {
+  function cut(text, most) {
     const signs = Array.from(text);
-    return signs.length <= LABEL ? text : signs.slice(0, LABEL - 1).join("") + "…";
+    return signs.length <= most ? text : signs.slice(0, most - 1).join("") + "…";
   }
 
   /* A dot plot: a row a name, a point an entry.
@@ -89,7 +89,7 @@
     const { found, digits } = ticks(Math.min(range[0], ...all), Math.max(range[1], ...all));
     const [low, high] = [found[0], found[found.length - 1]];
     const tall = 14 + APART * Math.max(1, ...rows.map((row) => row.points.length));
-    const left = Math.min(180, 14 + 7 * Math.max(...rows.map((row) => Math.min(LABEL, Array.from(row.name).length))));
+    const left = Math.min(0.42 * width, 14 + SIGN * Math.max(...rows.map((row) => Array.from(row.name).length)));
     const right = width - 22;
     const bottom = 6 + tall * rows.length;
     const x = (value) => left + ((value - low) / (high - low)) * (right - left);
@@ -111,7 +111,7 @@
   }
 
   function drawRow(plot, row, middle, left, x) {
-    plot.append(draw("text", { x: left - 8, y: middle + 4, "text-anchor": "end" }, cut(row.name), draw("title", {}, row.name)));
+    plot.append(draw("text", { x: left - 8, y: middle + 4, "text-anchor": "end" }, cut(row.name, Math.floor((left - 14) / SIGN + 1e-9)), draw("title", {}, row.name)));
     row.points.forEach((point, order) => {
       if (!Number.isFinite(point.value)) return;
       const y = middle + APART * (order - (row.points.length - 1) / 2);

@@ -20,7 +20,7 @@
   window.vidsuite.compareIndex = function (index) {
     index.tasks.forEach((task) => tasks.set(task.name, task));
     tables = index.tables;
-    tables.forEach((table) => table.entries.forEach(([slug, label]) => known.set(slug, { slug, label, table })));
+    tables.forEach((table) => table.entries.forEach(([slug, label, random]) => known.set(slug, { slug, label, random, table })));
     if (!tables.length) return;
     at("table").append(...tables.map((table, place) => make("option", { value: place }, table.name)));
     at("table").addEventListener("change", () => choose([]));
@@ -130,10 +130,21 @@
     const task = tasks.get(entries[0].table.task);
     const width = Math.max(320, Math.min(760, at("comparison").clientWidth));
     return [
-      make("section", {}, make("h2", {}, "Scores"), ...scores(entries, task, width)),
+      make("section", {}, make("h2", {}, "Scores"), marks(entries), ...scores(entries, task, width)),
       make("section", {}, make("h2", {}, "By class"), ...classes(entries, width)),
       make("section", {}, make("h2", {}, "By subject"), ...subjects(entries, task, width)),
     ];
+  }
+
+  /* What the numbers must not be read without. */
+  function marks(entries) {
+    const { table } = entries[0];
+    const badge = (kind, text) => make("span", { class: "badge " + kind }, text);
+    const random = entries.filter((entry) => entry.random).map((entry) => entry.label);
+    return make("p", { class: "marks" },
+      ...(table.synthetic ? [badge("synthetic", "synthetic data"), " "] : []),
+      ...(table.shortened ? [badge("quick", `preset ${table.shortened}: a shortened run`), " "] : []),
+      ...(random.length ? [badge("random", "random weights"), random.length < entries.length ? " " + random.join(", ") : ""] : []));
   }
 
   function scoreOf(entry, name) {
@@ -157,7 +168,7 @@
       name: one.entry.label,
       points: [{ place: one.place, value: one.value, low: one.range ? one.range[0] : NaN, high: one.range ? one.range[1] : NaN }],
     }));
-    if (rows.length) parts.push(dotPlot(`Difference in ${title} from ${entries[0].label}`, rows, [-0.02, 0.02], width));
+    if (rows.length) parts.push(...titled(`Difference in ${title} from ${entries[0].label}, with 95 % paired intervals`, rows, [-0.02, 0.02], width));
     const wanted = task.scores.filter(([name, , , shown]) => shown && entries.some((entry) => scoreOf(entry, name)));
     const lines = wanted.map(([name, heading]) => [heading, entries.map((entry) => scoreOf(entry, name))]);
     parts.push(table("Mean ± standard deviation over cells; below, the difference from the first", "Score", entries,
@@ -205,7 +216,12 @@
 
   function plotted(label, rows, width) {
     const named = rows.map(([name, values]) => ({ name, points: values.map((value, place) => ({ place, value: value === null ? NaN : value })) }));
-    return dotPlot(label, named, [0, 1], width);
+    return titled(label, named, [0, 1], width);
+  }
+
+  /* A plot below what it shows. */
+  function titled(label, rows, range, width) {
+    return [make("p", { class: "shown", "aria-hidden": "true" }, label), dotPlot(label, rows, range, width)];
   }
 
   function tabled(caption, corner, entries, rows) {
@@ -217,16 +233,15 @@
     const measures = Array.from(new Set(entries.flatMap((entry) => entry.classes.flatMap(([, values]) => values.map(([name]) => name)))))
       .filter((name) => name !== "support");
     if (!measures.length) return [make("p", {}, "The task tells nothing by class.")];
-    if (!measures.includes(measure)) measure = measures.includes("f1") ? "f1" : measures[0];
-    const select = make("select", { id: "measure" }, ...measures.map((name) => make("option", { value: name }, name.replace(/_/g, " "))));
+    if (!measures.includes(measure)) measure = measures.includes("F1") ? "F1" : measures[0];
+    const select = make("select", { id: "measure" }, ...measures.map((name) => make("option", { value: name }, name)));
     select.value = measure;
     const place = make("div", {});
     function fill() {
       const lists = entries.map((entry) => entry.classes.map(([name, values]) => [name, new Map(values).get(measure) ?? null]));
       const rows = joined(lists);
-      const title = measure.replace(/_/g, " ");
-      place.replaceChildren(legend(entries), plotted(`${title} by class`, rows.slice(0, SHOWN), width),
-        tabled(`${title} by class, the mean over cells; below, the difference from the first`, "Class", entries, rows));
+      place.replaceChildren(legend(entries), ...plotted(`${measure} by class`, rows.slice(0, SHOWN), width),
+        tabled(`${measure} by class, the mean over cells; below, the difference from the first`, "Class", entries, rows));
     }
     select.addEventListener("change", () => { measure = select.value; fill(); });
     fill();
@@ -244,7 +259,7 @@
     const few = rows.slice(0, SHOWN);
     const caption = `${task.subject} by subject, the largest differences first`;
     const parts = [make("ul", { class: "verdicts" }, ...entries.slice(1).map((entry, place) => make("li", {}, tally(rows, entry, place + 1, entries[0])))),
-      legend(entries), plotted(caption, few, width)];
+      legend(entries), ...plotted(caption, few, width)];
     if (few.length < rows.length) parts.push(make("p", { class: "muted" }, `The plot shows ${few.length} of ${rows.length} subjects.`));
     parts.push(make("details", {}, make("summary", {}, `All ${rows.length} subjects in a table`), tabled(caption, "Subject", entries, rows)));
     return parts;

@@ -4,7 +4,7 @@
   const F = window.vidsuite.format;
   const { el, known, NOTHING } = F;
   const REPORTED = "reported";
-  const MARKS = [["synthetic", "◇"], ["random", "†"], ["flattered", "‡"]];
+  const MARKS = [["synthetic", "◇", "synthetic"], ["random", "†", "random_weights"], ["flattered", "‡", "epoch_chosen_on_test"]];
   const SPEED = {
     latency_p50: [1, F.seconds, "latency_p50_s"],
     latency_p95: [2, F.seconds, "latency_p95_s"],
@@ -53,11 +53,15 @@
     return row.reported ? NOTHING : row.done + " of " + row.expected;
   }
 
+  function marked(row) {
+    return MARKS.filter(([name]) => row[name]).map(([, sign]) => sign).join(" ");
+  }
+
   function model(row, root) {
     const name = row.reported ? el("span", null, row.name)
       : el("a", { href: root + "entries/" + row.slug + ".html", title: row.model }, row.name);
     const alike = row.indistinct ? el("abbr", { class: "alike", title: "cannot be told apart from the best" }, " ≈") : null;
-    const marks = MARKS.filter(([field]) => row[field]).map(([, sign]) => sign).join(" ");
+    const marks = marked(row);
     const notes = row.notes.length ? opening(marks || (row.reported ? "source" : "notes"), "notes on " + row.name, row.notes, "notes") : null;
     return el("div", { class: "model" }, el("span", null, name, alike), notes);
   }
@@ -124,7 +128,7 @@
       const found = row.speeds.find((one) => data.devices[one[0]] === state.device);
       return found ? found[place] : null;
     };
-    const device = field("speed_device", "text", () => state.device);
+    const device = field("speed_device", "text", (row) => (known(get(row)) ? state.device : null));
     return { ...plain((row) => show(get(row)), get, [field(name, "number", get)]), device };
   }
 
@@ -152,10 +156,11 @@
           ? el("span", { title: "no rank: cells are missing" }, NOTHING) : document.createTextNode(rankText(row))),
       }),
       model: () => ({
-        text: (row) => row.name + (row.indistinct ? " ≈" : ""), node: (row) => model(row, data.root),
+        text: (row) => [row.name, row.indistinct ? "≈" : "", marked(row)].filter(Boolean).join(" "), node: (row) => model(row, data.root),
         sort: (row) => natural(row.name),
         fields: [field("model", "text", (row) => row.model), field("name", "text", (row) => row.name),
-          field("indistinct", "number", (row) => row.indistinct)],
+          field("indistinct", "number", (row) => row.indistinct),
+          ...MARKS.map(([name, , title]) => field(title, "number", (row) => (row.reported ? null : row[name])))],
       }),
       name: (id) => (id === "paper" ? {
         ...named("paper"),

@@ -4,6 +4,7 @@
   const { NOTHING } = window.vidsuite.format;
   const LATEX = {
     "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "<": "\\textless{}",
+    "◇": "$\\diamond$", "†": "\\dag{}", "‡": "\\ddag{}",
     ">": "\\textgreater{}", "|": "\\textbar{}", "±": "$\\pm$", "≈": "$\\approx$", "·": "$\\cdot$", "–": "--", "×": "$\\times$",
   };
   for (const sign of "&%$#_{}") LATEX[sign] = "\\" + sign;
@@ -65,18 +66,26 @@
     return { right, heads: view.columns.map((column) => column.title), cells };
   }
 
+  /* The signs that the models of a view bear, in words. */
+  function signs(view) {
+    return [["indistinct", "≈ cannot be told apart from the best"], ["synthetic", "◇ synthetic data"],
+      ["random", "† random initial weights"], ["flattered", "‡ epoch chosen on the scored fold"]]
+      .filter(([name]) => view.rows.some((row) => row[name])).map(([, words]) => words).join("; ");
+  }
+
   function asMarkdown(view) {
     const { right, heads, cells } = readable(view);
     const row = (texts) => "| " + texts.map(markdown).join(" | ") + " |";
     const rule = "|" + right.map((one) => (one ? "---:" : "---")).join("|") + "|";
-    return ["**" + markdown(view.caption) + "**", "", row(heads), rule, ...cells.map(row), ""].join("\n");
+    return ["**" + markdown(view.caption) + "**", "", row(heads), rule, ...cells.map(row), "",
+      ...(signs(view) ? [markdown(signs(view)), ""] : [])].join("\n");
   }
 
   function asLatex(view) {
     const { right, heads, cells } = readable(view);
     const row = (texts) => texts.map(latex).join(" & ") + " \\\\";
     return [
-      "% " + latex(view.caption), "% needs \\usepackage{booktabs}",
+      "% " + latex(view.caption), ...(signs(view) ? ["% " + latex(signs(view))] : []), "% needs \\usepackage{booktabs}",
       "\\begin{tabular}{" + right.map((one) => (one ? "r" : "l")).join("") + "}", "\\toprule",
       row(heads), "\\midrule", ...cells.map(row), "\\bottomrule", "\\end{tabular}", "",
     ].join("\n");

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from vidsuite_core.ids import digest
 from vidsuite_leaderboard.entries import Entry
 from vidsuite_leaderboard.pages.entry import task_of
-from vidsuite_leaderboard.remarks import clean
+from vidsuite_leaderboard.plots_figure import measure_title
+from vidsuite_leaderboard.remarks import WHOLE, clean, random_weights
 from vidsuite_leaderboard.show import script, short
 
 if TYPE_CHECKING:
@@ -35,7 +36,10 @@ def pages(site: Site) -> Iterator[Page]:
 
 
 def index_of(suite: Suite, entries: Sequence[Entry]) -> dict[str, Any]:
-    """Tables with their entries (slug, label), and the scores of their tasks (name, title, whether lower is better).
+    """Tables with their entries, and the scores of their tasks.
+
+    An entry is its slug, its label and whether weights were random; a score its name, its title, whether lower is
+    better and whether tables show it.
 
     Lists stand where mappings might: a name from a stranger, as `__proto__`, is no good key in a script.
     """
@@ -57,7 +61,12 @@ def index_of(suite: Suite, entries: Sequence[Entry]) -> dict[str, Any]:
             {
                 "name": clean(f"{short(benchmark)} on {short(dataset)}, {preset}"),
                 "task": rows[0].task,
-                "entries": [[entry.slug, label] for entry, label in zip(rows, labels(rows), strict=True)],
+                "synthetic": any(entry.synthetic for entry in rows),
+                "shortened": "" if preset == WHOLE else clean(preset),
+                "entries": [
+                    [entry.slug, label, bool(random_weights(entry))]
+                    for entry, label in zip(rows, labels(rows), strict=True)
+                ],
             }
             for (benchmark, dataset, preset), rows in tables.items()
         ],
@@ -94,7 +103,7 @@ def _numbers(board: Board, entry: Entry) -> str:
 
 
 def _values(values: Mapping[str, float | None]) -> list[list[Any]]:
-    return [[name, _rounded(value)] for name, value in values.items()]
+    return [[clean(measure_title(name)), _rounded(value)] for name, value in values.items()]
 
 
 def _draws(values: Sequence[float]) -> list[float | None]:

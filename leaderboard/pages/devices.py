@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_leaderboard.entries import Entry, Speed, page_name
+from vidsuite_leaderboard.pages.entry import gib, gpus_of
 from vidsuite_leaderboard.remarks import clean
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Device:
 def pages(site: Site) -> Iterator[Page]:
     """`devices.html`."""
     timed = [entry for entry in site.board.entries if entry.speeds]
-    key = [[entry.slug, site.board.keys[entry.slug], entry.status] for entry in timed]
+    key = [[entry.slug, site.board.keys[entry.slug], entry.status, entry.by] for entry in timed]
     yield site.page("devices.html", "devices.html", key, partial(_context, site.board, timed))
 
 
@@ -106,10 +107,9 @@ def _hardware(board: Board, device: str, entries: Sequence[Entry]) -> list[str]:
 
 
 def _facts(hardware: Mapping[str, Any]) -> str:
-    gpus = [gpu for gpu in hardware.get("gpus") or [] if isinstance(gpu, Mapping)]
-    parts = [f"{gpu.get('model', 'GPU')} (driver {gpu.get('driver', 'unknown')})" for gpu in gpus]
+    parts = [f"{gpu.get('model', 'GPU')} (driver {gpu.get('driver', 'unknown')})" for gpu in gpus_of(hardware)]
     if hardware.get("cpu"):
         parts.append(f"{hardware['cpu']}, {hardware.get('cores', 'unknown')} cores")
-    if isinstance(hardware.get("memory"), int):
-        parts.append(f"{hardware['memory'] / 2**30:.0f} GiB memory")
+    if (memory := gib(hardware.get("memory"))) is not None:
+        parts.append(f"{memory:.0f} GiB memory")
     return clean("; ".join(parts))

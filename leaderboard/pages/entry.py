@@ -203,12 +203,23 @@ def _log(lines: Sequence[str]) -> str:
 def _environment(found: Mapping[str, Any]) -> dict[str, Any]:
     """An environment as a heading and groups of (name, value) pairs."""
     hardware, software, code = (found.get(name) or {} for name in ("hardware", "software", "code"))
-    gpus = [str(gpu.get("model", "GPU")) for gpu in hardware.get("gpus") or [] if isinstance(gpu, Mapping)]
+    gpus = [str(gpu.get("model", "GPU")) for gpu in gpus_of(hardware)]
     named = [*gpus, str(hardware.get("cpu") or ""), f"torch {software['torch']}" if "torch" in software else ""]
     return {
         "title": clean(", ".join(part for part in named if part)) or "not recorded",
         "groups": {"Hardware": _pairs(hardware), "Software": _pairs(software), "Code": _pairs(code)},
     }
+
+
+def gpus_of(hardware: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The GPUs that recorded hardware, which may hold anything, tells of."""
+    found = hardware.get("gpus")
+    return [gpu for gpu in found if isinstance(gpu, Mapping)] if isinstance(found, list) else []
+
+
+def gib(memory: object) -> float | None:
+    """A recorded number of bytes in GiB; None of what cannot be one."""
+    return memory / 2**30 if isinstance(memory, int) and 0 <= memory < 2**63 else None
 
 
 def _pairs(value: Any, name: str = "") -> list[tuple[str, str]]:
@@ -217,6 +228,6 @@ def _pairs(value: Any, name: str = "") -> list[tuple[str, str]]:
         return [pair for key, item in value.items() for pair in _pairs(item, f"{name}.{key}" if name else str(key))]
     if isinstance(value, list):
         return [pair for place, item in enumerate(value) for pair in _pairs(item, f"{name} {place}".strip())]
-    if name == "memory" and isinstance(value, int):
-        return [(name, f"{value / 2**30:.1f} GiB")]
+    if name == "memory" and (size := gib(value)) is not None:
+        return [(name, f"{size:.1f} GiB")]
     return [(clean(name), clean(str(value)))]

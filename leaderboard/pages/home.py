@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidsuite_leaderboard.entries import REPORTED, Entry, Score, page_name
 from vidsuite_leaderboard.pages.table_data import names
-from vidsuite_leaderboard.pages.tables import about_benchmark, counts_of, datasets_of, scores_of
+from vidsuite_leaderboard.pages.tables import about_benchmark, counts_of, datasets_of, random_of, scores_of
 from vidsuite_leaderboard.remarks import WHOLE
 from vidsuite_leaderboard.show import short
 
@@ -34,13 +34,15 @@ class Leader:
 class Standing:
     """A table in short: a dataset under a preset, with its leaders (the first `NAMED`) and how many share the rank.
 
-    `fragment` shows it on the benchmark's page; `quick` says that the preset is not the paper's own.
+    `fragment` shows it on the benchmark's page; `quick` says that the preset is not the paper's own, `random` that
+    random initial weights stood in for others.
     """
 
     dataset: str
     preset: str
     synthetic: bool
     quick: bool
+    random: str
     leaders: Sequence[Leader]
     shared: int
     ranked: int
@@ -102,6 +104,7 @@ def _standing(rows: Sequence[Entry], first: str) -> Standing:
         preset=preset,
         synthetic=any(entry.synthetic for entry in rows),
         quick=preset != WHOLE,
+        random=random_of(rows),
         leaders=[Leader(e.slug, name, e.status, e.scores[first]) for e, name in leading[:NAMED]],
         shared=len(leading),
         ranked=sum(entry.rank is not None for entry in rows),

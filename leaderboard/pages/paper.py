@@ -12,6 +12,7 @@ from vidsuite_core.text import printable
 from vidsuite_leaderboard.card import card_of, rendered
 from vidsuite_leaderboard.entries import Entry, Score, page_name
 from vidsuite_leaderboard.pages.entry import standing, task_of
+from vidsuite_leaderboard.plots_figure import measure_title
 from vidsuite_leaderboard.remarks import WHOLE, clean, random_weights
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _benchmark(site: Site, handle: BenchmarkHandle, entries: Sequence[Entry]) ->
         "note": printable(str(data.get("note") or "")),
         "pairs": pairs,
         "rows": rows,
-        "columns": [(score, titles.get(score, score.replace("_", " "))) for score in columns],
+        "columns": [(score, titles.get(score, measure_title(score).replace("miou", "mIoU"))) for score in columns],
         "speeds": [row for row in rows if SPEED in row.scores],
         "speed": SPEED,
         "unmatched": sorted({entry.model for entry in of} - matched),

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.ids import digest
-from vidsuite_leaderboard.entries import REPORTED, page_name
+from vidsuite_leaderboard.entries import REPORTED, page_name, readable
+from vidsuite_leaderboard.pages.tables import random_of
 from vidsuite_leaderboard.plots_figure import figure_from
 from vidsuite_leaderboard.plots_svg import as_file
 from vidsuite_leaderboard.show import short
@@ -53,6 +54,11 @@ class Table:
         files = json.dumps([figure.name for figure in figures if figure.drawn])
         known.put("pages", {self.key: (plain, None), self._names_key: (files, None)})
         return figures
+
+    @property
+    def random(self) -> str:
+        """Whether random initial weights stood in for others."""
+        return random_of(self.entries)
 
     @property
     def files(self) -> list[str]:
@@ -101,7 +107,7 @@ def _names(tables: Iterable[tuple[str, str, str]]) -> list[str]:
     """A name of each table that may stand in an id and a file's name, unique within the benchmark."""
     found: list[str] = []
     for _, dataset, preset in tables:
-        name = page_name(f"{short(dataset)}-{preset}")
+        name = readable(f"{short(dataset)}-{preset}")
         while name in found:
             name += f"-{len(found)}"
         found.append(name)

@@ -179,6 +179,14 @@ def marks_of(entry: Entry) -> dict[str, bool]:
     return {"◇": entry.synthetic, "†": bool(random_weights(entry)), "‡": entry.selection == "best_on_test"}
 
 
+def random_of(entries: Sequence[Entry]) -> str:
+    """How many of `entries` began with random weights in place of others, in words; empty for none."""
+    found = sum(bool(random_weights(entry)) for entry in entries)
+    if not found:
+        return ""
+    return "random weights" if found == len(entries) else f"random weights in {found} of {len(entries)}"
+
+
 def _span(table: View, entries: Sequence[Entry], name: str) -> tuple[float, float]:
     """The lowest and highest of the rows' scores and their intervals."""
     values = []

@@ -64,7 +64,7 @@ def pages(site: Site) -> Iterator[Page]:
             "file": LEFT_OUT,
         }
 
-    yield site.page("changes.html", "changes.html", [changes, rejected, moved], context)
+    yield site.page("changes.html", "changes.html", [changes, rejected, moved, board.attempts], context)
     yield Page(LEFT_OUT, digest(rejected), lambda: json.dumps(rejected, indent=1))
     newest = [entry.plain() for entry in newest_entries(board)]
     yield Page("feed.xml", digest([newest, changes, moved]), lambda: feed(board))

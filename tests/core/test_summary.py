@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import zipfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from helpers import CODE, SOFTWARE, clip_arrays, core_suite, keep, make_cell
 
+from vidsuite_core import summary
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.ids import digest
 from vidsuite_core.results import read_record
@@ -352,6 +354,15 @@ def test_a_hostile_record_can_be_summed_up(suite: Suite, runs: Store) -> None:
     assert read_record(everything(runs)[0].path / RESULT).score_key["config"]["text"] == "\ud800"
 
 
+def test_items_of_no_bytes_of_which_a_small_file_holds_any_number(suite: Suite, runs: Store) -> None:
+    found = keep(runs, make_cell(folds=1), clip_arrays())
+    hollow = np.lib.format.header_data_from_array_1_0(np.zeros(1, "S0")) | {"descr": "<U0", "shape": (10**12,)}
+    with zipfile.ZipFile(found.path / PREDICTIONS, "w") as archive, archive.open("sample_id.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, hollow)
+    change(found, files={PREDICTIONS: file_sha256(found.path / PREDICTIONS)})
+    assert "has items of no bytes" in rows(suite, runs)[0].problems[0]
+
+
 class TestReported:
     def of(self, tmp_path: Path, text: str) -> list[Row]:
         reported = tmp_path / "paper.yaml"
@@ -391,3 +402,10 @@ def test_folds_of_one_subject_are_drawn_whole() -> None:
     assert drawn.mean() == pytest.approx(np.mean(values), abs=0.01)
     assert drawn.std() == pytest.approx(np.std(values) / np.sqrt(len(values)), rel=0.1)
     assert np.isnan(resampled(task, folds[:1])["macro_f1"]).all()
+
+
+def test_folds_of_too_many_subjects_have_no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, folds = ClipClassification("ab"), [clip_arrays("0"), clip_arrays("1", subjects=8)]
+    assert np.isfinite(resampled(task, folds)["macro_f1"]).all()
+    monkeypatch.setattr(summary, "MOST", 7)
+    assert np.isnan(resampled(task, folds)["macro_f1"]).all()

@@ -91,6 +91,9 @@ def test_names_are_text_and_other_samples_have_no_interval(
     assert "not drawn from the same samples: no paired interval" in verdicts(page)[0]
     assert page.locator("#comparison img, #chosen img").count() == 0
     assert HOSTILE in page.locator("#chosen").inner_text()
+    badges = page.locator("#comparison .marks .badge").all_inner_texts()
+    assert badges == ["synthetic data", "preset quick: a shortened run", "random weights"]
+    assert page.locator("#measure option").all_inner_texts() == ["precision", "recall", "F1"]
     assert HOSTILE in page.locator("#comparison section:nth-child(2) tbody").inner_text()
     assert page.locator("#comparison section:nth-child(3) details tbody tr").count() == 12
 

@@ -13,7 +13,14 @@ def test_each_benchmark_has_its_leaders(suite, tmp_path, open_page):
         entry(
             "seizure_i3d/beta", 0.9, rank=1, tied=True, indistinct=True, synthetic=True, status="submitted", by="Ann"
         ),
-        entry("seizure_i3d/gamma", 0.6, done=5, synthetic=True, created="2026-10-02T00:00:00+00:00"),
+        entry(
+            "seizure_i3d/gamma",
+            0.6,
+            done=5,
+            synthetic=True,
+            created="2026-10-02T00:00:00+00:00",
+            weights=["i3d: random"],
+        ),
         entry("seizure_i3d/only", None, dataset="seizure_i3d/fir16", preset="paper"),
     ]
     rejected = [Rejected("a/b/c", "", "hashes do not agree")]
@@ -21,11 +28,11 @@ def test_each_benchmark_has_its_leaders(suite, tmp_path, open_page):
     page = open_page(site / "index.html").page
     [card] = page.locator(".card").all()
     text = " ".join(card.inner_text().split())
-    assert "alpha 0.910 ± 0.013 0.860–0.950 measured beta 0.900 ± 0.013" in text
+    assert "alpha 0.910 ± 0.013 0.860 to 0.950 measured beta 0.900 ± 0.013" in text
     assert "2 share the first rank" in text and "2 ranked, 1 incomplete; newest 2026-10-02" in text
     assert "No complete entry yet." in text and "3 measured 1 submitted 1 reported" in text
     badges = card.locator(".standing").nth(0).locator("h3 .badge").all_inner_texts()
-    assert badges == ["synthetic data", "preset quick: a shortened run"]
+    assert badges == ["synthetic data", "preset quick: a shortened run", "random weights in 1 of 3"]
     assert card.locator(".standing").nth(1).locator("h3 .badge").count() == 0
     facts = " ".join(page.locator(".facts").inner_text().split())
     assert "4 entries measured from 42 attempts" in facts and "1 attempt was left out" in facts

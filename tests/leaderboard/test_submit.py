@@ -8,7 +8,7 @@ import re
 import shlex
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -363,13 +363,18 @@ def test_predictions_are_held_against_the_data_that_are_here(toy_env: dict[str, 
     dataset = suite.datasets["toy/blobs"].prepare()
     samples = {sample.id: sample for sample in dataset.samples()}
     protocol = suite.benchmarks["toy/direction"].definition()["protocol"]
-    cells = plan_cells(
-        benchmark="toy/direction", task=("clip_classification", 1), dataset="toy/blobs", samples=dataset.samples(),
-        fingerprint=dataset.fingerprint(), protocol=protocol, model="toy/tiny", config={"lr": 1}, weights={},
-        seeds=[0], preset="quick", device_kind="cpu: test",
-    )  # fmt: skip
 
-    def run(root: Path, change: Callable[[dict[str, Any]], None]) -> list[str]:
+    def run(
+        root: Path,
+        change: Callable[[dict[str, Any]], None],
+        model: str = "toy/tiny",
+        classes: Sequence[str] = ("left", "right"),
+    ) -> list[str]:
+        cells = plan_cells(
+            benchmark="toy/direction", task=("clip_classification", 1), dataset="toy/blobs", samples=dataset.samples(),
+            fingerprint=dataset.fingerprint(), protocol=protocol, model=model, config={"lr": 1}, weights={},
+            seeds=[0], preset="quick", device_kind="cpu: test",
+        )  # fmt: skip
         for cell, fold in zip(cells, make_folds(protocol, dataset.samples()), strict=True):
             chosen = [samples[i] for i in fold.test]
             prob = np.full((len(chosen), 2), 0.5)
@@ -382,7 +387,7 @@ def test_predictions_are_held_against_the_data_that_are_here(toy_env: dict[str, 
             }
             if cell.fold == "0":
                 change(arrays)
-            keep(Store(root), cell, arrays, suite, classes=["left", "right"], hardware=HARDWARE)
+            keep(Store(root), cell, arrays, suite, classes=list(classes), hardware=HARDWARE)
         report = check(suite, repacked(root, root.with_suffix(".zip")))
         assert not [f for f in report.findings if f.kind == "not checked"]
         return [finding.text for finding in report.findings if finding.kind == "fault"]
@@ -394,6 +399,10 @@ def test_predictions_are_held_against_the_data_that_are_here(toy_env: dict[str, 
     assert "its 'target' is not that of the dataset" in turned
     strange = run(tmp_path / "strange", lambda a: a["sample_id"].__setitem__(0, "zz"))
     assert any("hold 1 samples that the fold does not test, as 'zz'" in text for text in strange)
+    turned = run(tmp_path / "new", lambda a: a.update(target=1 - a["target"]), "somebody/model_of_theirs")
+    assert "its 'target' is not that of the dataset" in turned
+    renamed = run(tmp_path / "renamed", lambda arrays: None, classes=("right", "left"))
+    assert renamed[0].startswith("its classes are not those of the dataset, left, right")
 
 
 def test_the_schemas_describe_what_is_written(suite: vs.Suite, results: Path, whole: Path, tmp_path: Path) -> None:

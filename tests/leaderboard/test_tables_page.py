@@ -196,16 +196,20 @@ def test_downloads_to_be_read_hold_the_view(site, open_page):
     shown = [[text.replace(" ≈", "") for text in column] for column in shown]
     markdown = _download(page, "md").decode().splitlines()
     assert markdown[0].startswith("**seizure\\_i3d: 7 rows")
-    table = [[re.sub(r"\\(.)", r"\1", part).strip() for part in line.split("|")[1:-1]] for line in markdown[2:]]
+    lines = [line for line in markdown[2:] if "|" in line]
+    table = [[re.sub(r"\\(.)", r"\1", part).strip() for part in line.split("|")[1:-1]] for line in lines]
     heads = table[0]
     body = [dict(zip(heads, row, strict=True)) for row in table[2:]]
-    assert [row["model"].replace(" ≈", "") for row in body] == shown[0]
+    assert [re.sub(r" [≈◇†‡]", "", row["model"]) for row in body] == shown[0]
+    synthetic = [row["synthetic"] or 0 for row in json.loads(_download(page, "json"))]
+    assert [row["model"].count("◇") for row in body] == synthetic and "◇ synthetic data" in markdown[-1]
     assert [row["macro F1"].partition(" [")[0] for row in body] == shown[1] and "[0.860, 0.950]" in body[3]["macro F1"]
     assert [row["latency"] for row in body] == shown[2] and [row["parameters"] for row in body] == shown[3]
     latex = _download(page, "tex").decode()
     lines = latex.partition("\\midrule")[2].partition("\\bottomrule")[0].strip().splitlines()
     assert len(lines) == 7 and "\\begin{tabular}{rl" in latex and latex.count("\\toprule") == 1
-    assert lines[3].startswith("1= & alpha & 0.910 $\\pm$ 0.013 [0.860, 0.950]") and lines[3].endswith("\\\\")
+    assert lines[3].startswith("1= & alpha $\\diamond$ & 0.910 $\\pm$ 0.013 [0.860, 0.950]")
+    assert lines[3].endswith("\\\\") and "diamond$ synthetic data" in latex.splitlines()[1]
     assert r"\_" in latex.splitlines()[0] and re.search(r"(?<!\\)[_#]", latex.partition("\\toprule")[2]) is None
 
 
