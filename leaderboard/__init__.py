@@ -18,6 +18,6 @@ def vidsuite_commands() -> list[CommandSpec]:
         CommandSpec(
             name="submit",
             summary="Pack results for somebody else's leaderboard, or check such a pack.",
-            builder="vidsuite_leaderboard.cli_submit:submit",
+            builder="vidsuite_leaderboard.submit.cli:submit",
         ),
     ]

@@ -47,7 +47,7 @@ def build(
     from vidsuite_core.paths import cache_home
     from vidsuite_leaderboard.collect import Source
     from vidsuite_leaderboard.site import build as build_site
-    from vidsuite_leaderboard.submissions import sources_below
+    from vidsuite_leaderboard.submit.submission import sources_below
 
     cache = cache_home() / "leaderboard" / f"{digest(str(out.resolve()))[:16]}.sqlite"
     if fresh:

@@ -244,7 +244,7 @@ def _group_of(found: Found) -> str:
 
 def _check_names(record: Record) -> None:
     from vidsuite_core.summary import device_of
-    from vidsuite_leaderboard.submit_rules import beyond_bounds
+    from vidsuite_leaderboard.submit.rules import beyond_bounds
 
     for fault in beyond_bounds(record):
         raise VidsuiteError(fault)

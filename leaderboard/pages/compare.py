@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vidsuite_core.ids import digest
 from vidsuite_leaderboard.entries import Entry
 from vidsuite_leaderboard.pages.entry import task_of
-from vidsuite_leaderboard.plots_figure import measure_title
+from vidsuite_leaderboard.plots.figure import measure_title
 from vidsuite_leaderboard.remarks import WHOLE, clean, random_weights
 from vidsuite_leaderboard.show import script, short
 

@@ -15,8 +15,8 @@ from vidsuite_core.ids import digest
 from vidsuite_core.specs import resolve
 from vidsuite_leaderboard.archive import archive, contents
 from vidsuite_leaderboard.entries import CellView, Detail, Entry, Score, page_name
+from vidsuite_leaderboard.pictures.shots import Shots, shots_of
 from vidsuite_leaderboard.remarks import EPOCHS, clean, further_notes, random_weights, remarks
-from vidsuite_leaderboard.shots import Shots, shots_of
 
 if TYPE_CHECKING:
     from vidsuite_core.suite import Suite

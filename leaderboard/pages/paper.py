@@ -12,7 +12,7 @@ from vidsuite_core.text import printable
 from vidsuite_leaderboard.card import card_of, rendered
 from vidsuite_leaderboard.entries import Entry, Score, page_name
 from vidsuite_leaderboard.pages.entry import standing, task_of
-from vidsuite_leaderboard.plots_figure import measure_title
+from vidsuite_leaderboard.plots.figure import measure_title
 from vidsuite_leaderboard.remarks import WHOLE, clean, random_weights
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from vidsuite_core.ids import digest
 from vidsuite_leaderboard.entries import REPORTED, page_name, readable
 from vidsuite_leaderboard.pages.tables import random_of
-from vidsuite_leaderboard.plots_figure import figure_from
-from vidsuite_leaderboard.plots_svg import as_file
+from vidsuite_leaderboard.plots.figure import figure_from
+from vidsuite_leaderboard.plots.svg import as_file
 from vidsuite_leaderboard.show import short
 
 if TYPE_CHECKING:
     from vidsuite_leaderboard.board import Board
     from vidsuite_leaderboard.entries import Entry
-    from vidsuite_leaderboard.plots_figure import Figure
+    from vidsuite_leaderboard.plots.figure import Figure
     from vidsuite_leaderboard.site import Page, Site
 
 
@@ -117,4 +117,6 @@ def _names(tables: Iterable[tuple[str, str, str]]) -> list[str]:
 @cache
 def _own_code() -> str:
     """Identity of the code that draws."""
-    return digest([path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.parent.glob("plots*.py"))])
+    return digest(
+        [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.parent.glob("plots/*.py"))]
+    )

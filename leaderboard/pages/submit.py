@@ -37,7 +37,7 @@ def schemas() -> Mapping[str, type[BaseModel]]:
     """What has a schema, by kind."""
     from vidsuite_core.results import Record
     from vidsuite_core.runner.reproduce import Reproduction
-    from vidsuite_leaderboard.submissions import Submission
+    from vidsuite_leaderboard.submit.submission import Submission
 
     return {"result": Record, "submission": Submission, "reproduction": Reproduction}
 
@@ -55,7 +55,7 @@ def schema_text(model: type[BaseModel]) -> str:
 def _facts() -> dict[str, Any]:
     """Limits that the page tells, in the units that it uses."""
     from vidsuite_core.runner.reproduce import SEEDS
-    from vidsuite_leaderboard.packfile import MAX_ATTEMPTS, MAX_PACK, MAX_UNPACKED
+    from vidsuite_leaderboard.submit.packfile import MAX_ATTEMPTS, MAX_PACK, MAX_UNPACKED
 
     return {
         "attempts": MAX_ATTEMPTS,

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from called import vidsuite
 
-from vidsuite_leaderboard import packfile
-from vidsuite_leaderboard.packfile import Refused, unpack
-from vidsuite_leaderboard.submissions import SUBMISSION
+from vidsuite_leaderboard.submit import packfile
+from vidsuite_leaderboard.submit.packfile import Refused, unpack
+from vidsuite_leaderboard.submit.submission import SUBMISSION
 
 
 def zipped(path: Path, members: list[tuple[str | zipfile.ZipInfo, bytes]], packing: int = zipfile.ZIP_DEFLATED) -> Path:

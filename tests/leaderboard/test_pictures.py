@@ -24,8 +24,8 @@ from vidsuite_core.samples import VOID, ClipSample, FrameSample, FrameSequence
 from vidsuite_core.suite import DatasetHandle, Suite
 from vidsuite_core.tasks.base import spread
 from vidsuite_core.tasks.segmentation_reducer import save_label_map
-from vidsuite_leaderboard.outputs import opened_maps
 from vidsuite_leaderboard.pictures import Drawn, draw_pictures
+from vidsuite_leaderboard.pictures.outputs import opened_maps
 
 DRIVING = {"benchmark": "driving_fanet/driving_fanet", "dataset": "driving_fanet/synthetic", "fold": "fixed"}
 SEIZURE = {"benchmark": "seizure_i3d/seizure_i3d", "dataset": "seizure_i3d/synthetic", "fold": "0"}
@@ -365,7 +365,7 @@ class TestArchives:
 
     def test_archives_that_are_none_or_hold_too_much(self, archive, tmp_path, monkeypatch):
         path = archive({f"{number}.png": b"" for number in range(100)})
-        monkeypatch.setattr("vidsuite_leaderboard.outputs.MAX_MEMBERS", 99)
+        monkeypatch.setattr("vidsuite_leaderboard.pictures.outputs.MAX_MEMBERS", 99)
         with pytest.raises(VidsuiteError, match="100 members"):
             self.read(path)
         path.write_bytes(b"x" * 100)

@@ -15,12 +15,13 @@ import board_pages
 import pytest
 
 import vidsuite_core as vs
-from vidsuite_leaderboard import plots_matrix, plots_svg
 from vidsuite_leaderboard.collect import Source
 from vidsuite_leaderboard.entries import CellView, Curve, Detail, Entry, Moment
 from vidsuite_leaderboard.plots import entry_figures, table_figures
-from vidsuite_leaderboard.plots_data import Box, apart, beside, linear_ticks, log_scale, log_ticks, names, pareto_front
-from vidsuite_leaderboard.plots_figure import Figure
+from vidsuite_leaderboard.plots import matrix as plots_matrix
+from vidsuite_leaderboard.plots import svg as plots_svg
+from vidsuite_leaderboard.plots.data import Box, apart, beside, linear_ticks, log_scale, log_ticks, names, pareto_front
+from vidsuite_leaderboard.plots.figure import Figure
 from vidsuite_leaderboard.site import Built, build
 
 EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'"
@@ -313,7 +314,7 @@ def test_plots_are_drawn_once(suite: vs.Suite, runs: Path, tmp_path: Path, monke
     monkeypatch.setattr("vidsuite_leaderboard.site.PAGES", ("plots",))
     quiet = {"progress": lambda *_: None, "workers": 1, "cache": tmp_path / "cache.sqlite"}
     first = build(suite, [Source(runs)], tmp_path / "site", **quiet)
-    monkeypatch.setattr("vidsuite_leaderboard.plots_svg.drawn", None)
+    monkeypatch.setattr("vidsuite_leaderboard.plots.svg.drawn", None)
     monkeypatch.setattr("vidsuite_leaderboard.plots.table_figures", None)
     again = build(suite, [Source(runs)], tmp_path / "site", **quiet)
     assert (first.written, again.written, again.files) == (first.files, 0, first.files)

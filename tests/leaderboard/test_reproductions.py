@@ -18,10 +18,10 @@ from vidsuite_core.runner.store import Attempt, Store
 from vidsuite_leaderboard.cache import opened
 from vidsuite_leaderboard.collect import Collection, Source, collect
 from vidsuite_leaderboard.entries import Entry
-from vidsuite_leaderboard.packfile import write
 from vidsuite_leaderboard.reproductions import applied, reproduced, same_person
-from vidsuite_leaderboard.submissions import SUBMISSION
-from vidsuite_leaderboard.submit import check, pack
+from vidsuite_leaderboard.submit.packfile import write
+from vidsuite_leaderboard.submit.packs import check, pack
+from vidsuite_leaderboard.submit.submission import SUBMISSION
 
 MODEL = "seizure_i3d/i3d_lstm_fc"
 FOLDS = 5

@@ -15,11 +15,12 @@ from test_reproductions import tell
 
 import vidsuite_core as vs
 from vidsuite_core.runner.store import Store
-from vidsuite_leaderboard import site, submit_rules
+from vidsuite_leaderboard import site
 from vidsuite_leaderboard.cache import opened
 from vidsuite_leaderboard.collect import Collection, Source, collect
 from vidsuite_leaderboard.entries import page_name
-from vidsuite_leaderboard.submit import check, pack
+from vidsuite_leaderboard.submit import rules as submit_rules
+from vidsuite_leaderboard.submit.packs import check, pack
 
 LSTM, POOL = "seizure_i3d/i3d_lstm_fc", "seizure_i3d/i3d_pool_logreg"
 FRAMES = {**SEIZURE, "task": "video_segmentation", "version": 2, "folds": 1, "fold": "fixed"}

@@ -27,11 +27,12 @@ from vidsuite_core.protocols import make_folds
 from vidsuite_core.runner.files import file_sha256
 from vidsuite_core.runner.plan import Cell, plan_cells
 from vidsuite_core.runner.store import LOG, PREDICTIONS, RESULT, Attempt, Store, read_attempt
-from vidsuite_leaderboard import packfile, site
-from vidsuite_leaderboard import submit as submitting
+from vidsuite_leaderboard import site
 from vidsuite_leaderboard.collect import Source
-from vidsuite_leaderboard.submissions import SUBMISSION, sources_below
-from vidsuite_leaderboard.submit import Report, check, pack
+from vidsuite_leaderboard.submit import packfile
+from vidsuite_leaderboard.submit.packs import Report, check, pack
+from vidsuite_leaderboard.submit.packs import packs as submitting
+from vidsuite_leaderboard.submit.submission import SUBMISSION, sources_below
 
 BY = "Lab of A. & B."
 MODEL = "seizure_i3d/i3d_lstm_fc"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from vidsuite_core.specs import resolve
-from vidsuite_leaderboard.plots_svg import shortened
+from vidsuite_leaderboard.plots.svg import shortened
 
 if TYPE_CHECKING:
     from vidsuite_core.suite import Suite

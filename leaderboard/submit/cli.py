@@ -16,7 +16,7 @@ from vidsuite_core.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vidsuite_leaderboard.submit import Report
+    from vidsuite_leaderboard.submit.packs import Report
 
 _PATH = click.Path(path_type=Path)
 _WIDTH = 80
@@ -62,7 +62,7 @@ def pack(
     from pydantic import ValidationError
 
     from vidsuite_core.errors import UsageError
-    from vidsuite_leaderboard.submit import pack as write
+    from vidsuite_leaderboard.submit.packs import pack as write
 
     folders = runs or (Path("runs"),)
     try:
@@ -94,7 +94,7 @@ def check(file: Path, as_json: bool, into: Path | None) -> int:
     Exit code 0 says that it was accepted, 1 that it was refused, 2 that there is no such file. 'vidsuite leaderboard
     build --submitted DIR' shows what was unpacked into DIR.
     """
-    from vidsuite_leaderboard.submit import check as run
+    from vidsuite_leaderboard.submit.packs import check as run
 
     report = run(load(), file, into)
     if as_json:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vidsuite_leaderboard.plots_data import Placed, Scale, apart, width_of
-from vidsuite_leaderboard.plots_svg import DASHES, FAINT, FRONT, GRID, INK, PAPER, SERIES, SHAPES, SOFT, Texts
+from vidsuite_leaderboard.plots.data import Placed, Scale, apart, width_of
+from vidsuite_leaderboard.plots.svg import DASHES, FAINT, FRONT, GRID, INK, PAPER, SERIES, SHAPES, SOFT, Texts
 
 WIDTH, HEIGHT = 430, 270
 LINE_GAP = 15.0

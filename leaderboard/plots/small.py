@@ -1,6 +1,6 @@
 """Small plots, drawn without Vega: entries' pages have several each, and there may be ten thousand of them.
 
-A picture of Vega takes tens of milliseconds, one of these a few hundred microseconds. Classes are those of `plots_svg`.
+A picture of Vega takes tens of milliseconds, one of these a few hundred microseconds. Classes are those of `svg`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from vidsuite_leaderboard.plots_data import Scale, width_of
-from vidsuite_leaderboard.plots_specs import Axis
-from vidsuite_leaderboard.plots_svg import DASHES, framed, shortened
+from vidsuite_leaderboard.plots.data import Scale, width_of
+from vidsuite_leaderboard.plots.specs import Axis
+from vidsuite_leaderboard.plots.svg import DASHES, framed, shortened
 
 WIDTH, HEIGHT = 440, 250
 LEFT, RIGHT, TOP, BOTTOM = 58, 16, 10, 44

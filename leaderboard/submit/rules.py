@@ -15,7 +15,7 @@ from vidsuite_core.tasks.base import select_variant, variants
 
 if TYPE_CHECKING:
     from vidsuite_core.results import Record
-    from vidsuite_leaderboard.submit_data import Data
+    from vidsuite_leaderboard.submit.data import Data
 
 CLOCKS = timedelta(hours=1)
 """How far another machine's clock may be ahead of ours."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
-from vidsuite_leaderboard.plots_svg import LABEL, LETTER, shortened
+from vidsuite_leaderboard.plots.svg import LABEL, LETTER, shortened
 from vidsuite_leaderboard.show import short
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vidsuite_leaderboard.entries import MEASURED, REPRODUCED, SUBMITTED, readable
-from vidsuite_leaderboard.plots_data import (
+from vidsuite_leaderboard.plots.data import (
     Box,
     Placed,
     beside,
@@ -20,9 +20,9 @@ from vidsuite_leaderboard.plots_data import (
     pareto_front,
     score_scale,
 )
-from vidsuite_leaderboard.plots_figure import LARGEST, Figure, View
-from vidsuite_leaderboard.plots_specs import HEIGHT, WIDTH, Axis, Mark, against
-from vidsuite_leaderboard.plots_svg import FAINT, FRONT, SOFT, Texts, capital, drawn, shortened
+from vidsuite_leaderboard.plots.figure import LARGEST, Figure, View
+from vidsuite_leaderboard.plots.specs import HEIGHT, WIDTH, Axis, Mark, against
+from vidsuite_leaderboard.plots.svg import FAINT, FRONT, SOFT, Texts, capital, drawn, shortened
 from vidsuite_leaderboard.show import count, number, seconds
 
 if TYPE_CHECKING:

@@ -21,10 +21,10 @@ from vidsuite_core.runner.store import LOG, PREDICTIONS, Attempt, Store
 from vidsuite_core.specs import resolve
 from vidsuite_core.summary import Verified, newest, verified
 from vidsuite_core.verification import false_identity
-from vidsuite_leaderboard import submit_rules as rules
-from vidsuite_leaderboard.packfile import FILES, MAX_SIZE, MAX_UNPACKED, Refused, unpack, write
-from vidsuite_leaderboard.submissions import SUBMISSION, Submission, read_submission, sources_below
-from vidsuite_leaderboard.submit_data import Here
+from vidsuite_leaderboard.submit import rules
+from vidsuite_leaderboard.submit.data import Here
+from vidsuite_leaderboard.submit.packfile import FILES, MAX_SIZE, MAX_UNPACKED, Refused, unpack, write
+from vidsuite_leaderboard.submit.submission import SUBMISSION, Submission, read_submission, sources_below
 
 if TYPE_CHECKING:
     from vidsuite_core.results import Record

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from vidsuite_leaderboard import plots_matrix
-from vidsuite_leaderboard.plots_data import Scale, area_under, linear_ticks, score_scale, thinned
-from vidsuite_leaderboard.plots_figure import (
+from vidsuite_leaderboard.plots import matrix as matrices
+from vidsuite_leaderboard.plots.data import Scale, area_under, linear_ticks, score_scale, thinned
+from vidsuite_leaderboard.plots.figure import (
     Figure,
     View,
     curve_title,
@@ -22,8 +22,8 @@ from vidsuite_leaderboard.plots_figure import (
     training,
     validation,
 )
-from vidsuite_leaderboard.plots_specs import HEIGHT, WIDTH, Axis, Line, Mark, over, panels, rows_of_dots, shape
-from vidsuite_leaderboard.plots_svg import INK, SERIES, Texts, capital, drawn, shortened
+from vidsuite_leaderboard.plots.specs import HEIGHT, WIDTH, Axis, Line, Mark, over, panels, rows_of_dots, shape
+from vidsuite_leaderboard.plots.svg import INK, SERIES, Texts, capital, drawn, shortened
 from vidsuite_leaderboard.show import number
 
 if TYPE_CHECKING:
@@ -178,13 +178,13 @@ class Models:
         return Figure(name, title, drawn(spec, texts, name, title, caption), caption, columns, rows, slugs)
 
     def _confusion(self) -> Iterator[Figure]:
-        shown = [model for model in self.best if plots_matrix.usable(model.detail.confusion)]
+        shown = [model for model in self.best if matrices.usable(model.detail.confusion)]
         if not shown:
             return
         parts = Markup("").join(
             Markup('<div class="one-matrix"><p class="matrix-name">{}</p>{}</div>').format(
                 model.name,
-                plots_matrix.shown(model.detail.classes, model.detail.confusion, f"Confusion matrix of {model.name}"),
+                matrices.shown(model.detail.classes, model.detail.confusion, f"Confusion matrix of {model.name}"),
             )
             for model in shown
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from vidsuite_leaderboard.plots_svg import shortened
+from vidsuite_leaderboard.plots.svg import shortened
 from vidsuite_leaderboard.show import count
 
 LARGEST = 24

@@ -21,8 +21,8 @@ from vidsuite_core.runner.files import check_directory, open_regular
 from vidsuite_core.runner.reproduce import ATTEMPT
 from vidsuite_core.runner.reproduce import MAX_BYTES as MAX_REPRODUCTION
 from vidsuite_core.runner.store import CONFIG, LOG, PREDICTIONS, RESULT
-from vidsuite_leaderboard.submissions import MAX_BYTES as MAX_SUBMISSION
-from vidsuite_leaderboard.submissions import SUBMISSION
+from vidsuite_leaderboard.submit.submission import MAX_BYTES as MAX_SUBMISSION
+from vidsuite_leaderboard.submit.submission import SUBMISSION
 
 FILES = (RESULT, PREDICTIONS, CONFIG, LOG)
 """Files of an attempt that a pack holds; what was kept on request, as trained weights, stays where it is."""

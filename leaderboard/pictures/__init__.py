@@ -22,8 +22,8 @@ from vidsuite_core.specs import resolve
 from vidsuite_core.summary import config_of, place_of, verified
 from vidsuite_core.tasks.base import select_variant
 from vidsuite_core.text import printable
-from vidsuite_leaderboard import drawing
-from vidsuite_leaderboard.outputs import opened_maps
+from vidsuite_leaderboard.pictures import drawing
+from vidsuite_leaderboard.pictures.outputs import opened_maps
 
 if TYPE_CHECKING:
     import numpy as np

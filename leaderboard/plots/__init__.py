@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from vidsuite_leaderboard import plots_matrix, plots_small
-from vidsuite_leaderboard.plots_cost import cost_figures
-from vidsuite_leaderboard.plots_data import Scale, area_under, linear_ticks, names, score_scale, thinned
-from vidsuite_leaderboard.plots_figure import (
+from vidsuite_leaderboard.plots import matrix as matrices
+from vidsuite_leaderboard.plots import small
+from vidsuite_leaderboard.plots.cost import cost_figures
+from vidsuite_leaderboard.plots.data import Scale, area_under, linear_ticks, names, score_scale, thinned
+from vidsuite_leaderboard.plots.figure import (
     LARGEST,
     Figure,
     View,
@@ -22,10 +23,10 @@ from vidsuite_leaderboard.plots_figure import (
     validation,
     view_of,
 )
-from vidsuite_leaderboard.plots_models import FOLD_ROWS, Model, Models
-from vidsuite_leaderboard.plots_small import Dot, Trace, colours
-from vidsuite_leaderboard.plots_specs import Axis, shape
-from vidsuite_leaderboard.plots_svg import capital, shortened
+from vidsuite_leaderboard.plots.models import FOLD_ROWS, Model, Models
+from vidsuite_leaderboard.plots.small import Dot, Trace, colours
+from vidsuite_leaderboard.plots.specs import Axis, shape
+from vidsuite_leaderboard.plots.svg import capital, shortened
 from vidsuite_leaderboard.show import number, seconds
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _classes(detail: Detail) -> Iterator[Figure]:
         named = measure_title(found[0])
         rows = [(labels[c], row[0], f"{named} {number(row[0])}") for c, row in values.items() if row[0] is not None]
         title = capital(f"{named} by class")
-        svg = plots_small.bars(rows, high, ("classes", title, caption))
+        svg = small.bars(rows, high, ("classes", title, caption))
     else:
         marks = [
             Dot(0, measure_title(m), shape(i), f"c{i % 6 + 1}", 0.5 * (i / (len(found) - 1) - 0.5))
@@ -94,7 +95,7 @@ def _classes(detail: Detail) -> Iterator[Figure]:
             for c, row in values.items()
         ]
         x = _axis("score", Scale(0, high, 1))
-        svg = plots_small.dots(x, groups, about, legend=marks, high=24)
+        svg = small.dots(x, groups, about, legend=marks, high=24)
     rest = [m for m in dict.fromkeys(m for row in detail.per_class.values() for m in row) if m not in found]
     columns = ["Class", *(capital(measure_title(m)) for m in [*found, *rest])]
     table = [
@@ -109,9 +110,9 @@ def _at(mark: Dot, value: float, label: str) -> Dot:
 
 
 def _confusion(detail: Detail) -> Iterator[Figure]:
-    if plots_matrix.usable(detail.confusion):
+    if matrices.usable(detail.confusion):
         title = "Confusion matrix"
-        svg = plots_matrix.shown(detail.classes, detail.confusion, title)
+        svg = matrices.shown(detail.classes, detail.confusion, title)
         caption = "Shares of the true class, and counts summed over cells; a shade a tenth."
         yield Figure("confusion", title, svg, caption, wide=len(detail.confusion) > 6)
 
@@ -119,7 +120,7 @@ def _confusion(detail: Detail) -> Iterator[Figure]:
 def _roc(detail: Detail) -> Iterator[Figure]:
     if not detail.roc:
         return
-    width, height = plots_small.inner(330)
+    width, height = small.inner(330)
     axes = (
         Axis("false positive rate", Scale(0, 1, width), [0, 0.25, 0.5, 0.75, 1]),
         Axis("true positive rate", Scale(0, 1, height), [0, 0.25, 0.5, 0.75, 1]),
@@ -131,7 +132,7 @@ def _roc(detail: Detail) -> Iterator[Figure]:
     ]
     caption = "Predictions pooled over cells; the dotted line is chance."
     about = ("roc", "ROC curves" if len(traces) > 1 else "ROC curve", caption)
-    svg = plots_small.lines(axes, traces[::-1], about, legend=len(traces) <= 6, diagonal=True)
+    svg = small.lines(axes, traces[::-1], about, legend=len(traces) <= 6, diagonal=True)
     rows = [[shortened(c, 60), number(area)] for c, area in areas.items()]
     yield Figure(*about[:2], svg, caption, ("Class", "Area under the pooled curve"), rows)
 
@@ -140,13 +141,13 @@ def _over_time(detail: Detail) -> Iterator[Figure]:
     points = [(float(moment), value) for moment, value in enumerate(detail.over_time, 1) if value is not None]
     if len(points) < 2:
         return
-    width, height = plots_small.inner()
+    width, height = small.inner()
     y = _axis("accuracy", score_scale([value for _, value in points], height, fraction=True))
     signs = [("circle", f"moment {moment:g}; accuracy {number(value)}") for moment, value in points]
     trace = Trace(points, "accuracy", signs=signs if len(points) <= 40 else ())
     caption = "Mean over cells at each moment of a sample."
     about = ("over-time", "Accuracy against time observed", caption)
-    svg = plots_small.lines((_whole("moment observed", 1, points[-1][0], width), y), [trace], about, legend=False)
+    svg = small.lines((_whole("moment observed", 1, points[-1][0], width), y), [trace], about, legend=False)
     yield Figure(*about[:2], svg, caption, ("Moment", "Accuracy"), [[f"{m:g}", number(v)] for m, v in points])
 
 
@@ -176,7 +177,7 @@ def _folds(entry: Entry, detail: Detail, view: View) -> Iterator[Figure]:
     caption = "A mark a cell; the upright line is the mean."
     about = ("folds", f"{capital(view.title)} of each fold and seed", caption)
     x = _axis(view.title, score_scale(values, 1, fraction=view.fraction))
-    svg = plots_small.dots(x, groups, about, legend=legend, mean=fmean(values), high=24)
+    svg = small.dots(x, groups, about, legend=legend, mean=fmean(values), high=24)
     rows = [[shortened(fold, 60), str(seed), number(value)] for fold, seed, value in cells]
     yield Figure(*about[:2], svg, caption, ("Fold", "Seed", view.title), rows)
 
@@ -197,7 +198,7 @@ def _training(detail: Detail, view: View) -> Iterator[Figure]:
         if not found:
             continue
         named = curve_title(curve, view)
-        width, height = plots_small.inner()
+        width, height = small.inner()
         last = max(epoch for one in found for epoch, _ in one.points)
         scale = score_scale([v for one in found for _, v in one.points], height, fraction=name != "loss")
         traces = [
@@ -211,7 +212,7 @@ def _training(detail: Detail, view: View) -> Iterator[Figure]:
         ]
         caption = "A line a cell, from its log." + (f" {TRACES} of {len(found)}." if len(found) > TRACES else "")
         about = (name, "Training loss" if name == "loss" else f"{capital(named)} in validation", caption)
-        svg = plots_small.lines((_whole("epoch", 0, last, width), _axis(named, scale)), traces, about, legend=False)
+        svg = small.lines((_whole("epoch", 0, last, width), _axis(named, scale)), traces, about, legend=False)
         rows = [
             [shortened(one.fold, 60), str(one.seed), number(one.points[0][1]), number(one.points[-1][1])]
             for one in found
@@ -227,7 +228,7 @@ def _history(history: Sequence[Moment], view: View) -> Iterator[Figure]:
         if moment.score is not None
     ]
     if len(scores) > 1:
-        y = score_scale([one.value for one in scores], plots_small.inner()[1], fraction=view.fraction)
+        y = score_scale([one.value for one in scores], small.inner()[1], fraction=view.fraction)
         yield _history_figure(("history-score", view.title), {view.title: scores}, _axis(view.title, y), history)
     by_device = {
         shortened(device, 40): [
@@ -240,7 +241,7 @@ def _history(history: Sequence[Moment], view: View) -> Iterator[Figure]:
     by_device = {device: found for device, found in by_device.items() if len(found) > 1}
     if by_device:
         high = max(one.value for found in by_device.values() for one in found)
-        y = Scale(0, high * 1.05 or 1, plots_small.inner()[1])
+        y = Scale(0, high * 1.05 or 1, small.inner()[1])
         yield _history_figure(("history-latency", "latency"), by_device, _axis("latency of one sample, ms", y), history)
 
 
@@ -281,7 +282,7 @@ def _history_figure(
 ) -> Figure:
     name, title = named[0], f"History of {named[1]}"
     ticks = thinned(range(len(history)), 5)
-    scale = Scale(-0.2, len(history) - 0.8, plots_small.inner()[0])
+    scale = Scale(-0.2, len(history) - 0.8, small.inner()[0])
     x = Axis("version of the code, by date", scale, ticks, labels=[history[tick].date[:10] for tick in ticks])
     traces = [
         Trace(
@@ -290,7 +291,7 @@ def _history_figure(
         for (what, found), (colour, dashes) in zip(rows.items(), colours(len(rows)), strict=True)
     ]
     caption = "A mark a version; filled diamonds are steps, changes beyond the noise."
-    svg = plots_small.lines((x, y), traces[::-1], (name, title, caption), legend=len(traces) > 1)
+    svg = small.lines((x, y), traces[::-1], (name, title, caption), legend=len(traces) > 1)
     table = [
         [one.moment.date[:10], one.version, what, one.shown, "yes" if one.stepped else "no"]
         for what, found in rows.items()

@@ -1,0 +1,1 @@
+"""Packs of results: made, checked and accepted."""
