@@ -30,8 +30,8 @@ from vidsuite_core.runner.store import LOG, PREDICTIONS, RESULT, Attempt, Store,
 from vidsuite_leaderboard import site
 from vidsuite_leaderboard.collect import Source
 from vidsuite_leaderboard.submit import packfile
+from vidsuite_leaderboard.submit import packs as submitting
 from vidsuite_leaderboard.submit.packs import Report, check, pack
-from vidsuite_leaderboard.submit.packs import packs as submitting
 from vidsuite_leaderboard.submit.submission import SUBMISSION, sources_below
 
 BY = "Lab of A. & B."
