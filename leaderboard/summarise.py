@@ -36,7 +36,7 @@ from vidsuite_leaderboard.history import moments
 if TYPE_CHECKING:
     import numpy as np
 
-    from vidsuite_core.results import Efficiency
+    from vidsuite_core.results import Efficiency, Record
     from vidsuite_core.runner.store import Attempt
     from vidsuite_core.suite import Suite
     from vidsuite_core.tasks.base import Task
@@ -47,6 +47,8 @@ MAX_SAMPLES = 10_000
 """Predictions that are pooled into a ROC curve."""
 MAX_NOTES = 50
 """Notes of an entry that are shown."""
+BUSY = 1.5
+"""Load a core above which a speed counts as measured on a busy machine; the cell itself makes one of about 1."""
 ROC_POINTS = 120
 CURVE_POINTS = 200
 _EPOCH = re.compile(r"Epoch\((train|val)\)\s+\[(\d{1,6})\]\[\s*(\d{1,9})/(\d{1,9})\]\s+(.*)")
@@ -120,9 +122,19 @@ def _entry(row: Row, by_device: Mapping[str, Sequence[Verified]], main: Sequence
         synthetic=any("synthetic dataset" in note for note in row.notes),
         selection=row.selection,
         problems=[one_line(problem) for problem in row.problems],
-        notes=[one_line(note) for note in row.notes[:MAX_NOTES]],
+        notes=[*_busy(records), *(one_line(note) for note in row.notes[:MAX_NOTES])],
         created=max(record.created for record in records).astimezone(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _busy(records: Sequence[Record]) -> list[str]:
+    """A note where a machine had more to do than the cell whose speed it measured."""
+    for record in records:
+        load, cores = record.hardware.get("load"), record.hardware.get("cores")
+        known = isinstance(load, int | float) and isinstance(cores, int) and record.efficiency is not None
+        if known and cores > 0 and load > BUSY * cores:
+            return [f"its speed was measured on a busy machine (a load of {load:.1f} on {cores} cores)"]
+    return []
 
 
 def _data(main: Sequence[Verified]) -> str:

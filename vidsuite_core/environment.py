@@ -67,9 +67,13 @@ def same_code(old: dict[str, Any], new: dict[str, Any]) -> bool:
     }
 
 
-@cache
 def hardware() -> dict[str, Any]:
-    """This machine: CPU model and cores, memory in bytes, load, GPUs with driver; its name only as a hash."""
+    """This machine: CPU model and cores, memory in bytes, load now, GPUs with driver; its name only as a hash."""
+    return {**_machine(), "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None}
+
+
+@cache
+def _machine() -> dict[str, Any]:
     import psutil
 
     from vidsuite_core.runner.claims import host_hash
@@ -79,7 +83,6 @@ def hardware() -> dict[str, Any]:
         "cpu": cpu_model(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory": psutil.virtual_memory().total,
-        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "gpus": _gpus(),
     }
 

@@ -257,3 +257,15 @@ class TestStrangers:
             "../../escape is missing",
             "/etc/passwd is missing",
         ]
+
+
+def test_a_log_does_not_tell_where_things_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VIDSUITE_CACHE", str(tmp_path / "cached"))
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    cell = make_cell()
+    workspace = begin(Store(Path("runs")), cell)
+    places = [workspace.path.resolve(), tmp_path / "cached" / "w.pt", tmp_path / "me" / "video.mp4"]
+    (workspace.path / LOG).write_text("\n".join(map(str, places)))
+    kept = workspace.commit(make_record(cell, workspace.attempt, status="failed"))
+    assert (kept.path / LOG).read_text() == "<attempt>\n<cache>/w.pt\n~/video.mp4"

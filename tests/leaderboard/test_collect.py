@@ -130,6 +130,13 @@ def test_what_the_change_list_removed_is_told_apart(suite, two):
     assert found.attempts == 2
 
 
+@pytest.mark.parametrize(("load", "told"), [(2.5, False), (3.5, True), ("much", False)])
+def test_a_speed_of_a_busy_machine_is_said(suite, tmp_path, load, told):
+    attempt(tmp_path / "runs", LSTM, hardware={"cores": 2, "load": load})
+    (entry,) = gather(suite, tmp_path / "runs").entries
+    assert told == ("its speed was measured on a busy machine (a load of 3.5 on 2 cores)" in entry.notes)
+
+
 def test_no_run_folder_is_one_line(suite, tmp_path):
     with pytest.raises(VidsuiteError, match="there is no run folder at"):
         gather(suite, tmp_path / "none")

@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.paths import cache_home
 from vidsuite_core.runner.claims import OWNER, WORK, claim, disown, is_alive, orphans, take_over, temporaries
 from vidsuite_core.runner.files import file_sha256, read_predictions, sync, write_predictions, write_synced
 
@@ -128,13 +130,16 @@ class Workspace:
         return Attempt(target, record)
 
     def _forget_place(self) -> None:
-        """Take this machine's path out of the log, which others may come to read."""
+        """Take this machine's paths out of the log, which others may come to read."""
         log = self.path / LOG
-        if log.is_file():
-            content = log.read_bytes()
-            for place in {os.fsencode(self.path), os.fsencode(self.path.resolve())}:
-                content = content.replace(place, b"<attempt>")
-            log.write_bytes(content)
+        if not log.is_file():
+            return
+        known = {self.path.resolve(): "<attempt>", cache_home(): "<cache>", Path(sys.prefix): "<prefix>"}
+        content = log.read_bytes()
+        for place, name in [*known.items(), (self.path, "<attempt>"), (Path.home(), "~")]:
+            if len(place.parts) > 1:
+                content = content.replace(os.fsencode(place), name.encode())
+        log.write_bytes(content)
 
     def discard(self) -> None:
         """Remove the folder and what is in it."""
