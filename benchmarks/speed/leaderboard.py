@@ -14,6 +14,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import shutil
 import tempfile
 import time
@@ -143,11 +144,10 @@ def weights(site: Path) -> Iterator[str]:
 
 
 def _loaded(site: Path, page: Path) -> dict[Path, int]:
-    import re
-
-    found = re.findall(r'(?:<script src|<link rel="(?:stylesheet|icon)" href)="([^"]+)"', page.read_text())
-    paths = [page, *((page.parent / name).resolve() for name in found)]
-    return {path: path.stat().st_size for path in paths}
+    """The page and the style sheets, scripts and pictures that it names, with their bytes."""
+    tags = re.findall(r"<(?:script|link rel=\"(?:stylesheet|icon)\")[^>]*>", page.read_text(encoding="utf-8"))
+    names = [match[1] for tag in tags if (match := re.search(r'(?:src|href)="([^"]+)"', tag))]
+    return {path: path.stat().st_size for path in (page, *((page.parent / name).resolve() for name in names))}
 
 
 def main() -> None:
