@@ -114,28 +114,30 @@ class Kit:
         layer: makes convolutions.
         stem: makes the encoder's first layers.
         head_band: as `FastHead`'s `band`.
+        frame_by_frame: whether a batch goes through encoder and head a frame at a time, whose maps stay in the cache.
     """
 
     dtype: torch.dtype
     layer: MakeLayer
     stem: type[Stem]
     head_band: int
+    frame_by_frame: bool
 
 
 def plain_kit(dtype: torch.dtype) -> Kit:
     """Torch's public operators, on any device."""
-    return Kit(dtype, partial(Convolution, dtype=dtype), Stem, head_band=1 << 40)
+    return Kit(dtype, partial(Convolution, dtype=dtype), Stem, head_band=1 << 40, frame_by_frame=False)
 
 
 def cpu_kit(dtype: torch.dtype) -> Kit:
-    """OneDNN's fused convolutions, Winograd's where they are faster, and bands of rows that fit into the cache."""
+    """OneDNN's fused convolutions, Winograd's where they are faster, and frames and bands that fit into the cache."""
 
     def layer(folded: Folded) -> Layer:
         if dtype == torch.float32 and Winograd.suits(folded):
             return Winograd(folded)
         return OneDnnConvolution(folded, dtype)
 
-    return Kit(dtype, layer, BandedStem, HEAD_BAND)
+    return Kit(dtype, layer, BandedStem, HEAD_BAND, frame_by_frame=True)
 
 
 class FastFanet:
@@ -150,6 +152,7 @@ class FastFanet:
     def __init__(self, network: Fanet, kit: Kit) -> None:
         self.path = "folded"
         self.dtype = kit.dtype
+        self.frame_by_frame = kit.frame_by_frame
         self.tca = network.tca
         self.encoder = _FastEncoder(network.resnet, kit)
         self.fam_32, self.fam_16, self.fam_8, self.fam_4 = (
@@ -172,12 +175,22 @@ class FastFanet:
     def compute(self, frames: Tensor, memory: Memory) -> Tensor:
         """`decode` but for the memory's `see`: what a CUDA graph can replay."""
         x = frames.to(self.dtype, memory_format=torch.channels_last)
-        feat4, feat8, feat16, feat32 = self.encoder(x)
+        feat4, feat8, feat16, feat32 = self._encode(x)
         fused_32 = self.fam_32(feat32, None, memory)
         fused_16 = self.fam_16(feat16, self.fam_32.up(fused_32), memory)
         fused_8 = self.fam_8(feat8, self.fam_16.up(fused_16), memory)
         fused_4 = self.fam_4(feat4, self.fam_8.up(fused_8), memory)
-        return self.head(self.smooth_16(fused_16), self.smooth_4(fused_4))
+        return self._decide(self.smooth_16(fused_16), self.smooth_4(fused_4))
+
+    def _encode(self, x: Tensor) -> list[Tensor]:
+        if not self.frame_by_frame or len(x) == 1:
+            return self.encoder(x)
+        return [torch.cat(maps) for maps in zip(*map(self.encoder, x.split(1)), strict=True)]
+
+    def _decide(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        if not self.frame_by_frame or len(fine) == 1:
+            return self.head(coarse, fine)
+        return torch.cat(list(map(self.head, coarse.split(1), fine.split(1))))
 
 
 class _FastEncoder:
