@@ -76,13 +76,13 @@
     return el("div", null, row.problems.length ? opening(badge, cellsText(row) + " cells: why", row.problems, "problems") : badge, grid);
   }
 
-  function scored(value) {
+  function scored(value, range) {
     if (value === null) return document.createTextNode(NOTHING);
     if (typeof value === "string") return el("span", { class: "printed" }, value);
     const [mean, sd] = value;
     const spread = known(sd) ? el("span", { class: "sd" }, " ± " + F.number(sd)) : null;
     const words = F.interval(value);
-    return el("div", { class: "score" }, el("span", null, F.number(mean), spread), F.bar(value),
+    return el("div", { class: "score" }, el("span", null, F.number(mean), spread), F.bar(value, ...range),
       words ? el("span", { class: "interval", "aria-hidden": "true" }, words) : null);
   }
 
@@ -101,7 +101,7 @@
     return plain(text, (row) => natural(get(row)), [field(id, "text", get)]);
   }
 
-  function score(id, data) {
+  function score(id, data, state) {
     const place = data.scores.findIndex((info) => "score:" + info.name === id);
     const name = data.scores[place].name;
     const of = (row) => row.scores[place];
@@ -115,7 +115,7 @@
         const words = intervals ? F.interval(value) : "";
         return F.score(value) + (words ? " " + words : "");
       },
-      node: (row) => scored(of(row)),
+      node: (row) => scored(of(row), state.range(place)),
       sort: part(0),
       fields: [["", 0], ["_sd", 1], ["_low", 2], ["_high", 3]].map(([end, at]) => field(name + end, "number", part(at))),
       printed: field(name + "_reported", "text", (row) => (typeof of(row) === "string" ? of(row) : null)),
@@ -146,7 +146,8 @@
       row.by ? el("small", null, "by " + row.by) : null);
   }
 
-  /* What each column of `data` does; `state` holds the device class whose speeds are shown. */
+  /* What each column of `data` does; `state` holds the device class whose speeds are shown, and range(place)
+     the range that the bars of a score span. */
   function columns(data, state) {
     const kinds = {
       rank: () => ({
@@ -167,7 +168,7 @@
         node: (row) => el("a", { href: data.root + "papers/" + row.paper.replace(/[^A-Za-z0-9_]+/g, "-") + ".html" }, row.paper),
       } : named(id)),
       measure: () => plain((row) => row.measure, (row) => natural(row.measure), [field("measure", "text", (row) => row.measure)]),
-      score: (id) => score(id, data),
+      score: (id) => score(id, data, state),
       cells: () => ({
         ...plain(cellsText, (row) => (row.reported ? null : row.done / row.expected), ["done", "expected", "folds", "seeds"]
           .map((name) => field(name, "number", (row) => (row.reported ? null : row[name])))),

@@ -67,13 +67,15 @@
     return known(value[2]) && known(value[3]) ? "[" + number(value[2]) + ", " + number(value[3]) + "]" : "";
   }
 
-  /* A bar of a score's 95 % interval with a mark at its mean; `scale` puts it where it belongs among the rows shown. */
-  function bar(value) {
+  /* A bar of a score's 95 % interval with a mark at its mean, between `low` and `high` of the rows shown. */
+  function bar(value, low, high) {
+    const place = (one) => (high > low ? PAD + (WIDTH - 2 * PAD) * (one - low) / (high - low) : WIDTH / 2).toFixed(1);
     const words = interval(value);
     const parts = [drawn("line", { class: "track", x1: 0, x2: WIDTH, y1: 5, y2: 5 })];
-    if (words) parts.push(drawn("line", { class: "range", y1: 5, y2: 5 }));
+    if (words) parts.push(drawn("line", { class: "range", x1: place(value[2]), x2: place(value[3]), y1: 5, y2: 5 }));
+    const mean = place(value[0]);
     const svg = drawn("svg", { class: "bar", width: WIDTH, height: 10, viewBox: "0 0 " + WIDTH + " 10" }, ...parts,
-      drawn("line", { class: "mean", y1: 1, y2: 9 }));
+      drawn("line", { class: "mean", x1: mean, x2: mean, y1: 1, y2: 9 }));
     if (words) {
       svg.setAttribute("role", "img");
       svg.setAttribute("aria-label", "95 % interval " + number(value[2]) + " to " + number(value[3]));
@@ -84,19 +86,7 @@
     return svg;
   }
 
-  function scale(svg, value, low, high) {
-    const place = (one) => (high > low ? PAD + (WIDTH - 2 * PAD) * (one - low) / (high - low) : WIDTH / 2).toFixed(1);
-    const range = svg.querySelector(".range");
-    if (range) {
-      range.setAttribute("x1", place(value[2]));
-      range.setAttribute("x2", place(value[3]));
-    }
-    const mean = svg.querySelector(".mean");
-    mean.setAttribute("x1", place(value[0]));
-    mean.setAttribute("x2", place(value[0]));
-  }
-
   window.vidsuite = Object.assign(window.vidsuite || {}, {
-    format: { NOTHING, el, known, number, count, seconds, size, rate, score, interval, bar, scale },
+    format: { NOTHING, el, known, number, count, seconds, size, rate, score, interval, bar },
   });
 })();

@@ -2,6 +2,7 @@
 (function () {
   "use strict";
   const SIZES = [25, 50, 100, 500];
+  const MANY = 200; // rows, from which a page of them is short, so that sorting them is quick
   const ALL = "*";
   const PLAIN = { "%2F": "/", "%3A": ":", "%2C": ",", "%2A": "*", "%40": "@" };
 
@@ -10,7 +11,7 @@
     const filters = {};
     for (const name of Object.keys(choices)) filters[name] = data.start[name] || "";
     return {
-      query: "", filters, sort: data.sort, device: data.device, across: false, intervals: false, page: 0, size: 50,
+      query: "", filters, sort: data.sort, device: data.device, across: false, intervals: false, page: 0, size: data.rows.length > MANY ? 25 : 50,
       shown: new Set(data.columns.filter((column) => column.shown).map((column) => column.id)),
     };
   }

@@ -1,102 +1,105 @@
-/* The table of a page: its rows come by `vidsuite.table(data)`, DataTables sorts and pages them, the controls above it
-   say which are shown, and the page's address tells the view, so that it can be linked and gone back to. */
+/* The table of a page: its rows come by `vidsuite.table(data)`, table-rows.js chooses and sorts them, DataTables asks for
+   a page of them at a time and shows it, the controls above it say which are shown, and the page's address tells the view,
+   so that it can be linked and gone back to. */
 (function () {
   "use strict";
-  const { el, scale, known } = window.vidsuite.format;
+  const { el } = window.vidsuite.format;
   const { downloads } = window.vidsuite;
-
-  /* By what a row is sorted: a number, a text or null; in a list for a reported row, which stays below. */
-  function sorted(row, value) {
-    return row.reported ? [value] : value;
-  }
-
-  /* In order, what is not known last whichever way, and reported rows after that. */
-  function compare(way) {
-    return (one, other) => {
-      if (one === other) return 0;
-      if (typeof one === "object" || typeof other === "object") { // null or a list
-        const below = Array.isArray(one) - Array.isArray(other);
-        if (below || !Array.isArray(one)) return below || (known(one) ? -1 : 1);
-        return compare(way)(one[0], other[0]);
-      }
-      return one < other ? -way : way;
-    };
-  }
 
   function byId(id) {
     return document.getElementById(id);
   }
 
+  /* A column as DataTables has it. */
+  function described(column) {
+    return {
+      data: null, name: column.id, type: "string",
+      className: column.kind + (column.id === "model" ? "" : " cell"), cellType: column.id === "model" ? "th" : "td",
+      orderSequence: column.kind === "score" && column.better !== "lower" ? ["desc", "asc"] : ["asc", "desc"],
+      createdCell: (node) => { if (column.id === "model") node.setAttribute("scope", "row"); },
+      render: (row, type) => (type === "display" ? column.node(row) : ""),
+    };
+  }
+
   class Board {
     constructor(data) {
       this.data = data;
-      this.rows = window.vidsuite.decode(data);
+      this.rows = new window.vidsuite.Rows(window.vidsuite.decode(data));
       this.selects = Array.from(document.querySelectorAll("#controls select[data-filter]"));
       this.choices = Object.fromEntries(this.selects.map((select) => [
         select.dataset.filter, Array.from(select.options, (option) => option.value).filter(Boolean)]));
-      this.live = { device: data.device };
+      this.live = { device: data.device, range: (place) => this.rows.range(place) };
       this.columns = window.vidsuite.columns(data, this.live);
       this.state = window.vidsuite.state.read(location.hash, data, this.choices);
-      this.live.device = this.state.device;
       this.told = location.hash.slice(1);
-      this.applying = false;
+      this.applying = true;
       this.searching = false;
+      this.choose();
       this.build();
       this.listen();
-      this.apply();
+      this.show();
     }
 
-    /* DataTables on a table of this page's columns, in the place of the one that the page came with. */
+    /* DataTables on a table of the columns that `state` shows, in the place of the one before or that the page came with. */
     build() {
-      const heads = this.columns.map((column) => el("th", { scope: "col", title: column.tip || null }, column.title));
+      const before = byId("live") || byId("static");
+      const stale = this.table;
+      this.shown = this.columns.filter((column) => this.visible(column));
+      const heads = this.shown.map((column) => el("th", { scope: "col", title: column.tip || null }, column.title));
       const table = el("table", { class: "results", id: "rows" },
         el("caption", null, el("span")), el("thead", null, el("tr", null, ...heads)));
       this.caption = table.caption.firstChild;
-      const box = byId("table");
       const fresh = el("div", { id: "live" }, table);
-      fresh.hidden = true;
-      box.append(fresh);
       window.DataTable.ext.errMode = "throw";
-      window.DataTable.type("known", { order: { asc: compare(1), desc: compare(-1) } });
       this.table = new window.DataTable(table, {
-        data: this.rows, columns: this.columns.map((column) => this.column(column)),
-        deferRender: true, autoWidth: false, orderMulti: false, order: [], orderClasses: false,
-        pageLength: this.state.size, layout: { topStart: null, topEnd: null, bottomStart: "info", bottomEnd: null },
+        serverSide: true, ajax: (asked, answer) => answer(this.page(asked)), columns: this.shown.map(described),
+        autoWidth: false, searching: false, orderMulti: false, orderClasses: false, order: this.order(),
+        pageLength: this.state.size, displayStart: this.state.page * this.state.size,
+        layout: { topStart: null, topEnd: null, bottomStart: "info", bottomEnd: null },
         language: { zeroRecords: "No row is left by these filters.", emptyTable: "There are no rows yet.", info: "_START_ to _END_ of _TOTAL_ rows",
           infoEmpty: "no rows", infoFiltered: "(of _MAX_)", thousands: " " },
         createdRow: (tr, row) => {
           tr.classList.toggle("reported", row.reported);
           tr.classList.toggle("incomplete", !row.reported && row.done < row.expected);
         },
-        drawCallback: () => { if (this.table) this.drawn(); },
+        drawCallback: () => { if (!this.applying) this.follow(); },
       });
-      this.table.search.fixed("view", (text, cells, place) => this.matches(this.rows[place]));
+      if (stale) stale.destroy();
+      before.replaceWith(fresh);
       this.box = fresh.querySelector(".dt-layout-table");
       this.box.setAttribute("tabindex", "0");
       this.box.setAttribute("role", "region");
       this.box.setAttribute("aria-label", "Table of results");
       this.pager = this.pages(fresh.querySelector(".dt-layout-row:last-child"));
-      this.fill = () => {
-        byId("static").remove();
-        fresh.hidden = false;
-        this.fit();
-      };
+      this.fit();
     }
 
-    column(column) {
-      const cell = (row) => {
-        if (!this.visible(column)) return document.createTextNode(""); // filled by `refresh` once it is shown
-        const node = column.node(row);
-        if (column.kind === "score") (row.bars = row.bars || {})[column.place] = node.querySelector && node.querySelector(".bar");
-        return node;
-      };
-      return {
-        data: null, name: column.id, type: "known", searchable: false, visible: this.visible(column),
-        className: column.kind + (column.id === "model" ? "" : " cell"), cellType: column.id === "model" ? "th" : "td",
-        orderSequence: column.kind === "score" && column.better !== "lower" ? ["desc", "asc"] : ["asc", "desc"],
-        createdCell: (node) => { if (column.id === "model") node.setAttribute("scope", "row"); },
-        render: (row, type) => (type === "display" ? cell(row) : type === "filter" ? "" : sorted(row, column.sort(row))),
-      };
+    /* What DataTables asks for: the rows of a page. A reader sorts by a column's head; a column sorted by may be hidden. */
+    page({ draw, start, length, order: [asked] }) {
+      if (!this.applying && asked) this.state.sort = (asked.dir === "desc" ? "-" : "") + this.shown[asked.column].id;
+      const id = this.state.sort.replace(/^-/, "");
+      const column = this.columns.find((one) => one.id === id);
+      const name = column && column.kind === "speed" ? id + " on " + this.state.device : id;
+      this.listed = this.rows.sorted(column, this.state.sort === id ? 1 : -1, name);
+      const data = this.listed.slice(start, start + length);
+      return { draw, recordsTotal: this.rows.all.length, recordsFiltered: this.listed.length, data };
+    }
+
+    /* The order that `state` has, as DataTables says it. */
+    order() {
+      const id = this.state.sort.replace(/^-/, "");
+      const place = this.shown.findIndex((column) => column.id === id);
+      return place < 0 ? [] : [[place, this.state.sort === id ? "asc" : "desc"]];
+    }
+
+    /* Chooses the rows that `state` tells, and a page that there is. */
+    choose() {
+      const { state } = this;
+      const words = state.query.toLowerCase().split(/\s+/).filter(Boolean);
+      const filters = Object.entries(state.filters).filter(([, value]) => value);
+      this.live.device = state.device;
+      this.rows.choose((row) => this.matches(row, filters, words));
+      if (state.page * state.size >= this.rows.count) state.page = 0;
     }
 
     /* Buttons to other pages below the table; those of DataTables measure themselves, which costs at each draw. */
@@ -125,46 +128,37 @@
       return this.state.shown.has(column.id) && !(column.kind === "speed" && this.state.across);
     }
 
-    matches(row) {
-      const { filters } = this.state;
-      for (const [name, value] of Object.entries(filters)) {
-        if (!value) continue;
+    matches(row, filters, words) {
+      for (const [name, value] of filters) {
         if (name === "on") {
           if (!row.speeds.some((one) => this.data.devices[one[0]] === value)) return false;
         } else if (row[name] !== value && !(row.reported && row[name] === "")) return false; // reported rows have no dataset
       }
-      return this.words.every((word) => row.text.includes(word));
+      return words.every((word) => row.text.includes(word));
     }
 
-    /* Shows `state`. */
+    /* Shows `state` where the table shows another. */
     apply() {
       const { state, table } = this;
       this.applying = true;
-      this.words = state.query.toLowerCase().split(/\s+/).filter(Boolean);
-      this.refresh();
-      const id = state.sort.replace(/^-/, "");
-      const place = this.columns.findIndex((column) => column.id === id);
-      table.order(place < 0 ? [] : [[place, state.sort === id ? "asc" : "desc"]]);
-      table.page.len(state.size).draw();
-      if (state.page > 0 && state.page < table.page.info().pages) table.page(state.page).draw("page");
-      this.controls();
-      this.applying = false;
-      if (this.fill) this.fill();
-      this.fill = null;
+      this.choose();
+      const shown = this.columns.filter((column) => this.visible(column));
+      if (shown.length === this.shown.length && shown.every((column, place) => column === this.shown[place])) {
+        table.order(this.order());
+        table.page.len(state.size).draw();
+        if (state.page > 0) table.page(state.page).draw("page");
+      } else {
+        this.build();
+      }
+      this.show();
     }
 
-    /* The columns that `state` shows, and their cells where these are others than before. */
-    refresh() {
-      const { table, state } = this;
-      let stale = this.live.device !== state.device;
-      this.live.device = state.device;
-      this.columns.forEach((column, place) => {
-        const shown = this.visible(column);
-        if (table.column(place).visible() === shown) return;
-        table.column(place).visible(shown, false);
-        stale = true;
-      });
-      if (stale) table.rows().invalidate("data");
+    /* What the page shows of `state` beside the table's rows. */
+    show() {
+      this.controls();
+      this.caption.textContent = this.describe();
+      this.pager();
+      this.applying = false;
     }
 
     /* After a change by the reader: shows it, and tells the address; `replace` for a search that goes on. */
@@ -196,52 +190,21 @@
       for (const box of document.querySelectorAll("#columns input[data-column]")) box.checked = state.shown.has(box.dataset.column);
     }
 
-    /* What has to follow each draw: the bars' scale, the caption, the page and the order that DataTables has now. */
-    drawn() {
-      const applied = this.table.rows({ search: "applied" }).indexes().toArray();
-      const here = this.table.rows({ page: "current" }).indexes().toArray();
-      for (const column of this.columns) {
-        if (column.kind !== "score" || !this.visible(column)) continue;
-        let low = Infinity, high = -Infinity;
-        for (const index of applied) {
-          const value = this.rows[index].scores[column.place];
-          if (!Array.isArray(value)) continue;
-          low = Math.min(low, value[2] ?? value[0], value[0]);
-          high = Math.max(high, value[3] ?? value[0], value[0]);
-        }
-        for (const index of here) {
-          const svg = (this.rows[index].bars || {})[column.place];
-          if (svg) scale(svg, this.rows[index].scores[column.place], low, high);
-        }
-      }
-      this.caption.textContent = this.describe(applied.map((index) => this.rows[index]));
-      this.pager();
-      if (!this.applying) this.follow();
-    }
-
+    /* After the reader sorted or turned the page: the address tells it. */
     follow() {
-      const [order] = this.table.order();
+      this.pager();
       this.state.page = this.table.page();
-      this.state.sort = order && order[1] ? (order[1] === "desc" ? "-" : "") + this.columns[order[0]].id : "";
       this.tell(false);
     }
 
     /* What the rows shown have in common, and which filters chose them. */
-    describe(rows) {
-      const parts = [rows.length === 1 ? "1 row" : rows.length + " rows"];
-      const values = { dataset: new Set(), preset: new Set() };
-      let synthetic = 0, measured = 0;
-      for (const row of rows) {
-        if (row.reported) continue;
-        values.dataset.add(row.dataset);
-        values.preset.add(row.preset);
-        measured += 1;
-        synthetic += row.synthetic;
+    describe() {
+      const { count, facts } = this.rows;
+      const parts = [count === 1 ? "1 row" : count + " rows"];
+      for (const name of ["dataset", "preset"]) {
+        if (facts[name].size === 1) parts.push(name + " " + [...facts[name]][0].split("/").pop());
       }
-      for (const [name, found] of Object.entries(values)) {
-        if (found.size === 1) parts.push(name + " " + [...found][0].split("/").pop());
-      }
-      if (measured && synthetic === measured) parts.push("synthetic data");
+      if (facts.synthetic) parts.push("synthetic data");
       for (const select of this.selects) {
         if (!select.value || ["dataset", "preset"].includes(select.dataset.filter)) continue;
         parts.push(select.labels[0].textContent + " " + select.selectedOptions[0].textContent);
@@ -253,11 +216,10 @@
 
     /* The rows and columns shown, for downloads. */
     view() {
-      const indexes = this.table.rows({ search: "applied", order: "applied" }).indexes().toArray();
       return {
         name: "vidsuite-" + this.data.name, caption: document.querySelector("h1").textContent.trim() + ": " + this.caption.textContent,
-        intervals: this.state.intervals, rows: indexes.map((index) => this.rows[index]),
-        columns: this.columns.filter((column) => this.visible(column)),
+        intervals: this.state.intervals, rows: this.listed,
+        columns: this.shown,
       };
     }
 
