@@ -115,7 +115,7 @@
         const words = intervals ? F.interval(value) : "";
         return F.score(value) + (words ? " " + words : "");
       },
-      node: (row) => scored(of(row), state.range(place)),
+      node: (row) => scored(of(row), state.range(place, row.measure)),
       sort: part(0),
       fields: [["", 0], ["_sd", 1], ["_low", 2], ["_high", 3]].map(([end, at]) => field(name + end, "number", part(at))),
       printed: field(name + "_reported", "text", (row) => (typeof of(row) === "string" ? of(row) : null)),
@@ -146,8 +146,8 @@
       row.by ? el("small", null, "by " + row.by) : null);
   }
 
-  /* What each column of `data` does; `state` holds the device class whose speeds are shown, and range(place)
-     the range that the bars of a score span. */
+  /* What each column of `data` does; `state` holds the device class whose speeds are shown, and range(place, measure)
+     what the bars of a score span. */
   function columns(data, state) {
     const kinds = {
       rank: () => ({

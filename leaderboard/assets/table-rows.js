@@ -14,7 +14,7 @@
     choose(matches) {
       this.chosen = Uint8Array.from(this.all, matches);
       this.count = this.chosen.reduce((sum, one) => sum + one, 0);
-      this.ranges = [];
+      this.ranges = new Map();
       this.facts = this.common();
     }
 
@@ -40,22 +40,23 @@
       return order;
     }
 
-    /* Lowest and highest end of the intervals of score `place`; [Infinity, -Infinity] where no row has it. */
-    range(place) {
-      if (!this.ranges[place]) {
+    /* Lowest and highest end of the intervals of score `place` among rows of `measure`; [Infinity, -Infinity] for none. */
+    range(place, measure) {
+      const name = place + measure;
+      if (!this.ranges.has(name)) {
         let low = Infinity, high = -Infinity;
         this.all.forEach((row, at) => {
-          const value = this.chosen[at] && row.scores[place];
+          const value = this.chosen[at] && row.measure === measure && row.scores[place];
           if (!Array.isArray(value)) return;
           low = Math.min(low, value[2] ?? value[0], value[0]);
           high = Math.max(high, value[3] ?? value[0], value[0]);
         });
-        this.ranges[place] = [low, high];
+        this.ranges.set(name, [low, high]);
       }
-      return this.ranges[place];
+      return this.ranges.get(name);
     }
 
-    /* How many rows, the datasets and presets of the measured ones, and whether all of those are of synthetic data. */
+    /* The datasets and presets of the measured ones, and whether all of those are of synthetic data. */
     common() {
       const dataset = new Set(), preset = new Set();
       let synthetic = 0, measured = 0;

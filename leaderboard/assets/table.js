@@ -28,7 +28,7 @@
       this.selects = Array.from(document.querySelectorAll("#controls select[data-filter]"));
       this.choices = Object.fromEntries(this.selects.map((select) => [
         select.dataset.filter, Array.from(select.options, (option) => option.value).filter(Boolean)]));
-      this.live = { device: data.device, range: (place) => this.rows.range(place) };
+      this.live = { device: data.device, range: (place, measure) => this.rows.range(place, measure) };
       this.columns = window.vidsuite.columns(data, this.live);
       this.state = window.vidsuite.state.read(location.hash, data, this.choices);
       this.told = location.hash.slice(1);

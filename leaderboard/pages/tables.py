@@ -139,20 +139,28 @@ def counts_of(entries: Sequence[Entry]) -> dict[str, int]:
 def static_rows(table: View) -> list[dict[str, Any]]:
     """The first rows with what the template needs of each; see `_table_rows.html`."""
     entries = table.entries[:STATIC]
-    spans = {info.name: _span(table, entries, info.name) for info in table.scores}
+    measures = {entry.task: _measure(table, entry) for entry in entries}
+    spans = {
+        (info.name, measure): _span(table, [e for e in entries if measures[e.task] == measure], info.name)
+        for info in table.scores
+        for measure in set(measures.values())
+    }
     return [
         {
             "entry": entry,
             "name": name,
             "scores": {
-                info.name: (found := score_of(table, entry, info.name), _bar(found, spans[info.name]))
+                info.name: (
+                    found := score_of(table, entry, info.name),
+                    _bar(found, spans[info.name, measures[entry.task]]),
+                )
                 for info in table.scores
             },
             "values": {column.id: value_of(entry, column.id) for column in table.columns if column.kind == "name"},
             "speed": (speed := entry.speeds.get(table.device)),
             "throughput": f"{speed.throughput:.3g}" if speed else "",
             "marks": " ".join(sign for sign, told in marks_of(entry).items() if told),
-            "measure": table.measures[entry.task].title if entry.task in table.measures else "",
+            "measure": measures[entry.task],
             "notes": row_notes(entry),
             "problems": row_problems(entry),
         }
@@ -185,6 +193,11 @@ def random_of(entries: Sequence[Entry]) -> str:
     if not found:
         return ""
     return "random weights" if found == len(entries) else f"random weights in {found} of {len(entries)}"
+
+
+def _measure(table: View, entry: Entry) -> str:
+    """Which score the one column of scores shows; bars of different ones have scales of their own."""
+    return table.measures[entry.task].title if entry.task in table.measures else ""
 
 
 def _span(table: View, entries: Sequence[Entry], name: str) -> tuple[float, float]:
