@@ -10,10 +10,8 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +21,7 @@ from vidsuite_core.ids import digest
 from vidsuite_core.runner.reproduce import reproductions_in
 from vidsuite_core.text import printable
 from vidsuite_leaderboard.entries import one_line
+from vidsuite_leaderboard.workers import Workers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,7 +118,7 @@ def collect(
     found = [attempt for source in sources for attempt in _scan(source, version)]
     collection = Collection(attempts=len(found))
     again = {(source.root, attempt) for source in sources for attempt in reproductions_in(source.root)}
-    with _Pool(workers) as pool:
+    with Workers(workers) as pool:
         found = _read(found, known, pool, progress)
         groups: dict[str, list[Found]] = defaultdict(list)
         for one in found:
@@ -193,34 +192,11 @@ def _identity(stat: os.stat_result) -> tuple[int, int, int, int]:
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
 
-class _Pool:
-    """`map` in this process or, for many items, in several that are started on first use."""
-
-    def __init__(self, workers: int | None) -> None:
-        self._workers = workers or len(os.sched_getaffinity(0))
-        self._pool: ProcessPoolExecutor | None = None
-
-    def __enter__(self) -> _Pool:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-    def map(self, function: Callable, items: Sequence, many: int) -> Iterable:
-        """`function` of each item, in order."""
-        if self._workers == 1 or len(items) < many:
-            return map(function, items)
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
-        return self._pool.map(function, items, chunksize=_CHUNK if many == _FEW else 4)
-
-
-def _read(found: Sequence[Found], known: Cache, pool: _Pool, progress: Progress) -> list[Found]:
+def _read(found: Sequence[Found], known: Cache, pool: Workers, progress: Progress) -> list[Found]:
     held = known.get("attempts", (one.key for one in found))
     missing = [one for one in found if one.key not in held and not one.fault]
     fresh: dict[str, tuple[str, bytes | None]] = {}
-    for done, (one, text) in enumerate(zip(missing, pool.map(_group_of, missing, _FEW), strict=True), 1):
+    for done, (one, text) in enumerate(zip(missing, pool.map(_group_of, missing, _FEW, chunk=_CHUNK), strict=True), 1):
         fresh[one.key] = (text, None)
         progress("reading attempts", done, len(missing))
     known.put("attempts", fresh)
@@ -273,7 +249,7 @@ def _suite() -> Suite:
     return load()
 
 
-def _score(groups: Sequence[Sequence[Found]], known: Cache, pool: _Pool, progress: Progress, into: Collection) -> None:
+def _score(groups: Sequence[Sequence[Found]], known: Cache, pool: Workers, progress: Progress, into: Collection) -> None:
     import numpy as np
 
     from vidsuite_leaderboard.entries import entry_from
@@ -282,7 +258,7 @@ def _score(groups: Sequence[Sequence[Found]], known: Cache, pool: _Pool, progres
     known.used("details", keys)
     held = known.get("entries", keys)
     missing = [(key, members) for key, members in zip(keys, groups, strict=True) if key not in held]
-    results = pool.map(_entry_of, [members for _, members in missing], 8)
+    results = pool.map(_entry_of, [members for _, members in missing], 8, chunk=4)
     for done, ((key, _), (text, data, detail)) in enumerate(zip(missing, results, strict=True), 1):
         held[key] = text, data
         known.put("details", {key: (detail, None)})  # first: where the build ends in between, the entry is made anew
