@@ -237,6 +237,12 @@ def test_exact_ties_go_to_the_first_class():
     assert not label_map(torch.zeros(1, 4, 3, 3), (24, 24)).any()
 
 
+def test_logits_that_are_no_numbers_still_give_classes():
+    logits = torch.full((1, 5, 4, 4), torch.nan)
+    logits[..., 0] = torch.inf
+    assert label_map(logits, (32, 32)).max() < 5
+
+
 def test_label_maps_of_many_mixed_cells_take_the_other_way():
     logits = street(19, 32, 32, 1)
     full = F.interpolate(logits, (256, 256), mode="bilinear").argmax(1)[0]
