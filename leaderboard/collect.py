@@ -249,7 +249,9 @@ def _suite() -> Suite:
     return load()
 
 
-def _score(groups: Sequence[Sequence[Found]], known: Cache, pool: Workers, progress: Progress, into: Collection) -> None:
+def _score(
+    groups: Sequence[Sequence[Found]], known: Cache, pool: Workers, progress: Progress, into: Collection
+) -> None:
     import numpy as np
 
     from vidsuite_leaderboard.entries import entry_from

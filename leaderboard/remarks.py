@@ -36,7 +36,7 @@ def clean(text: str) -> str:
 def remarks(entry: Entry, variants: Sequence[str] = ()) -> list[Remark]:
     """Every caveat of an entry; `variants` names its second sets of predictions."""
     found = [_whose(entry), _synthetic(entry), _random(entry), _preset(entry), _epoch(entry, variants)]
-    return [remark for remark in [*found, _missing(entry), _alone(entry)] if remark]
+    return [remark for remark in [*found, _missing(entry), _alone(entry), _untested(entry)] if remark]
 
 
 def further_notes(entry: Entry) -> list[str]:
@@ -96,3 +96,9 @@ def _alone(entry: Entry) -> Remark | None:
     if entry.done != 1 or not entry.complete:
         return None
     return Remark("One cell", "a single fold and seed: there is no spread to judge it by")
+
+
+def _untested(entry: Entry) -> Remark | None:
+    if not entry.complete or not entry.scores or any(score.low is not None for score in entry.scores.values()):
+        return None
+    return Remark("No interval", "too few subjects were tested to bootstrap over, so its rank follows the mean alone")

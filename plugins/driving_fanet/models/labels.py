@@ -127,4 +127,6 @@ def _argmax_(planes: Tensor) -> Tensor:
     numbers = torch.arange(len(planes), dtype=torch.int32).view(-1, *[1] * (planes.ndim - 1))
     packed = planes.view(torch.int32).bitwise_and_(~low).bitwise_or_(low - numbers)
     largest = packed.view(torch.float32).amax(dim=0).view(torch.int32)
-    return largest.bitwise_not_().bitwise_and_(low).clamp_max_(len(planes) - 1).byte()  # beyond K - 1: there was no number among them
+    return (
+        largest.bitwise_not_().bitwise_and_(low).clamp_max_(len(planes) - 1).byte()
+    )  # beyond K - 1: there was no number among them
