@@ -23,6 +23,7 @@ from vidsuite_core.engine.build import import_modules
 from vidsuite_core.engine.config import runtime_config
 from vidsuite_core.engine.metric import TaskScores
 from vidsuite_core.engine.runner import build_runner, checkpoint, fit_once, forget_experiments, predict, variant
+from vidsuite_core.engine.subnormals import flushed_subnormals
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.protocols import inner_split, make_folds
 from vidsuite_core.runner.order import Order
@@ -107,7 +108,8 @@ def run_cell(order: Order, report: Report) -> dict[str, Any]:
     """
     course = _Course(report)
     try:
-        outcome = _run(order, course)
+        with flushed_subnormals():
+            outcome = _run(order, course)
     except Exception as error:
         traceback.print_exc()
         outcome = {"status": _status(error), "reason": _reason(error)}
@@ -126,7 +128,6 @@ def _run(order: Order, course: _Course) -> dict[str, Any]:
     key, folder = order.score_key, Path(order.folder)
     with course.phase("prepare"):
         openmmlab.prepare()
-        torch.set_flush_denormal(True)  # else networks whose values die away take ten times as long on a CPU
         set_random_seed(key["seed"])
         torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32; torch lets convolutions round on newer GPUs
         dataset = resolve(order.dataset)(Path(order.root), **order.options)

@@ -13,6 +13,7 @@ import torch
 
 from vidsuite_core.engine import frames  # noqa: F401 (registers what configs name)
 from vidsuite_core.engine.build import network_of
+from vidsuite_core.engine.subnormals import flushed_subnormals
 
 
 class Segmenter:
@@ -31,7 +32,6 @@ class Segmenter:
     """
 
     def __init__(self, config: Mapping[str, Any], classes: int, weights: Path | None, device: str, name: str) -> None:
-        torch.set_flush_denormal(True)  # as in a cell
         self.network: Any = network_of(config, classes, weights, name).to(device).eval()
         self.size = tuple(config["size"]) if config.get("size") else None
         self._position = 0
@@ -49,7 +49,7 @@ class Segmenter:
         meta = {"ori_shape": size, "img_shape": size, "sequence": "stream", "position": self._position}
         self._position += 1
         inputs = torch.from_numpy(np.ascontiguousarray(seen.transpose(2, 0, 1)))
-        with torch.inference_mode():
+        with torch.inference_mode(), flushed_subnormals():  # as in a cell
             (output,) = self.network.test_step({"inputs": [inputs], "data_samples": [SegDataSample(metainfo=meta)]})
             labels = output.pred_sem_seg.data[0].to(torch.uint8).cpu().numpy()
         if self.size:
