@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-import zipfile
-from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers import CODE, SOFTWARE, clip_arrays, core_suite, keep, make_cell
+from summed import EFFICIENCY, everything, put, rows, score
 
 from vidsuite_core import summary
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.ids import digest
-from vidsuite_core.results import read_record
-from vidsuite_core.runner.store import PREDICTIONS, RESULT, Attempt, Store, file_sha256, write_predictions
+from vidsuite_core.runner.store import Store
 from vidsuite_core.specs import BenchmarkSpec, TaskSpec
 from vidsuite_core.suite import BenchmarkHandle, Catalogue, Suite, TaskHandle
-from vidsuite_core.summary import Row, Summary, first_mean, measured_rows, reported_rows, resampled
+from vidsuite_core.summary import Row, first_mean, measured_rows, reported_rows, resampled
 from vidsuite_core.tasks.base import ScoreInfo
 from vidsuite_core.tasks.clip_classification import ClipClassification
-from vidsuite_core.verification import recomputed
-
-EFFICIENCY = {
-    "parameters": 1000, "flops": 2e9, "latency_p50": 0.1, "latency_p95": 0.2, "latencies": [0.1], "throughput": 10.0,
-    "peak_memory": 1, "sample": "s", "path": "fp32",
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -40,37 +29,6 @@ def suite() -> Suite:
 @pytest.fixture
 def runs(tmp_path: Path) -> Store:
     return Store(tmp_path / "runs")
-
-
-def everything(runs: Store) -> list[Attempt]:
-    return [entry for entry in runs.everything() if isinstance(entry, Attempt)]
-
-
-def rows(suite: Suite, runs: Store) -> list[Row]:
-    return measured_rows(suite, everything(runs))
-
-
-def score(row: Row, name: str = "macro_f1") -> Summary:
-    found = row.scores[name]
-    assert isinstance(found, Summary)
-    return found
-
-
-def put(
-    runs: Store, model: str = "paper/lstm", skill: float = 0.8, folds: int = 2, draw: int = 0, **fields: Any
-) -> list[Attempt]:
-    """An attempt at each fold of a model."""
-    cell = {name: fields.pop(name) for name in ("seed", "config", "device", "count", "dataset") if name in fields}
-    return [
-        keep(runs, make_cell(model, str(n), folds=folds, **cell), clip_arrays(str(n), skill, draw), **fields)
-        for n in range(folds)
-    ]
-
-
-def change(attempt: Attempt, **fields: Any) -> None:
-    """Rewrite fields of an attempt's record, as somebody might who wants another score."""
-    path = attempt.path / RESULT
-    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
 
 
 class TestRows:
@@ -236,131 +194,6 @@ class LessIsBetter(ClipClassification):
     """The same scores, to be small."""
 
     scores = tuple(ScoreInfo(s.name, s.title, direction="lower") for s in ClipClassification.scores)
-
-
-def forge(change_arrays: Callable[[dict[str, np.ndarray]], None], *, honest_hash: bool) -> Callable[[Attempt], None]:
-    def tamper(attempt: Attempt) -> None:
-        arrays = attempt.predictions()
-        change_arrays(arrays)
-        write_predictions(attempt.path / PREDICTIONS, arrays)
-        if honest_hash:
-            record = json.loads((attempt.path / RESULT).read_text())
-            files = {**record["files"], PREDICTIONS: file_sha256(attempt.path / PREDICTIONS)}
-            change(attempt, files=files)
-
-    return tamper
-
-
-def raise_score(attempt: Attempt) -> None:
-    scores = json.loads((attempt.path / RESULT).read_text())["scores"]
-    change(attempt, scores={**scores, "macro_f1": {**scores["macro_f1"], "value": 0.999}})
-
-
-def add_variant(attempt: Attempt) -> None:
-    change(attempt, variants={"best": json.loads((attempt.path / RESULT).read_text())["scores"]})
-
-
-def other_fold(attempt: Attempt) -> None:
-    cell = json.loads((attempt.path / RESULT).read_text())["cell"]
-    change(attempt, cell={**cell, "fold": "7"})
-
-
-def other_key(attempt: Attempt) -> None:
-    key = json.loads((attempt.path / RESULT).read_text())["score_key"]
-    change(attempt, score_key={**key, "config": {"lr": 99}})
-
-
-def other_key_and_id(attempt: Attempt) -> None:
-    key = {**attempt.record.score_key, "config": {"lr": 99}}
-    change(attempt, score_key=key, score_id=digest(key))
-
-
-def renamed_model(attempt: Attempt) -> None:
-    cell = json.loads((attempt.path / RESULT).read_text())["cell"]
-    change(attempt, cell={**cell, "model": "paper/mine"})
-
-
-def turn_over(arrays: dict[str, np.ndarray]) -> None:
-    arrays["prob"] = 1 - arrays["prob"]
-
-
-def not_probabilities(arrays: dict[str, np.ndarray]) -> None:
-    arrays["prob"] = arrays["prob"] * 7
-
-
-TAMPERED: dict[str, tuple[Callable[[Attempt], None], str]] = {
-    "a raised score": (raise_score, "score macro_f1 is recorded as 0.999, its predictions give"),
-    "a variant from nowhere": (add_variant, "scores of variant 'best' have no predictions"),
-    "other predictions": (forge(turn_over, honest_hash=False), "predictions.npz differs from its recorded sha256"),
-    "other predictions, hash made to fit": (forge(turn_over, honest_hash=True), "is recorded as"),
-    "predictions of another form": (forge(not_probabilities, honest_hash=True), "not finite numbers in [0, 1]"),
-    "no predictions": (lambda a: (a.path / PREDICTIONS).unlink(), "predictions.npz"),
-    "another fold's name": (other_fold, "its score key is that of another fold, seed or preset"),
-    "another config": (other_key, "its score id is not the hash of its score key"),
-    "another config, its hash made to fit": (other_key_and_id, "its cell id is not the hash of its names"),
-    "another model's name": (renamed_model, "its cell id is not the hash of its names"),
-    "an unhashed file": (lambda a: change(a, files={}), "predictions.npz has no recorded sha256"),
-    "a score key of no form": (lambda a: change(a, score_key={"task": "x"}), "was scored by another version of task"),
-    "other classes": (lambda a: change(a, classes=["a", "b", "c"]), "expected kind 'f' and 18x3"),
-    "a device of no form": (lambda a: change(a, device={}), "its cell id is not the hash"),
-}
-
-
-UNREADABLE = {"predictions of another form", "no predictions", "other classes"}
-
-
-@pytest.mark.parametrize("kind", TAMPERED)
-def test_a_tampered_attempt_is_left_out_with_the_reason(suite: Suite, runs: Store, kind: str) -> None:
-    tamper, reason = TAMPERED[kind]
-    honest, tampered = put(runs, efficiency=EFFICIENCY)
-    clean = rows(suite, runs)[0]
-    tamper(tampered)
-    found = [row for row in rows(suite, runs) if any(reason in problem for problem in row.problems)]
-    assert len(found) == 1, [row.problems for row in rows(suite, runs)]
-    assert all(problem.split(": ")[1] == "left out" for problem in found[0].problems)
-    values = [value for row in rows(suite, runs) if row.scores for value in score(row).values]
-    assert values == [score(clean).values[0]]
-    again = next(entry for entry in everything(runs) if entry.path == tampered.path)
-    with pytest.raises(VidsuiteError) if kind in UNREADABLE else nullcontext():
-        assert recomputed(suite, again)[2] != []
-    assert recomputed(suite, honest)[2] == []
-
-
-def test_the_cost_of_a_tampered_attempt_is_not_shown(suite: Suite, runs: Store) -> None:
-    first = keep(runs, make_cell(fold="0"), clip_arrays("0"), efficiency=EFFICIENCY)
-    keep(runs, make_cell(fold="1"), clip_arrays("1"))
-    raise_score(first)
-    assert rows(suite, runs)[0].throughput is None
-
-
-def test_a_second_name_for_the_main_predictions_counts_no_cell_twice(suite: Suite, runs: Store) -> None:
-    for fold in ("0", "1"):
-        keep(runs, make_cell(fold=fold), {**clip_arrays(fold), "prob@": clip_arrays(fold)["prob"]})
-    (row,) = rows(suite, runs)
-    assert (row.done, len(score(row).values)) == (2, 2)
-
-
-def test_an_attempt_of_an_older_version_of_the_task_is_left_out(suite: Suite, runs: Store) -> None:
-    keep(runs, make_cell(folds=1, version=0), clip_arrays())
-    assert "another version of task clip_classification; run it again" in rows(suite, runs)[0].problems[0]
-
-
-def test_a_hostile_record_can_be_summed_up(suite: Suite, runs: Store) -> None:
-    deep: Any = 1
-    for _ in range(50):
-        deep = [deep]
-    keep(runs, make_cell("paper/x", config={"deep": deep, "text": "\ud800", "n": 10**400}), clip_arrays())
-    assert rows(suite, runs)[0].problems == ()
-    assert read_record(everything(runs)[0].path / RESULT).score_key["config"]["text"] == "\ud800"
-
-
-def test_items_of_no_bytes_of_which_a_small_file_holds_any_number(suite: Suite, runs: Store) -> None:
-    found = keep(runs, make_cell(folds=1), clip_arrays())
-    hollow = np.lib.format.header_data_from_array_1_0(np.zeros(1, "S0")) | {"descr": "<U0", "shape": (10**12,)}
-    with zipfile.ZipFile(found.path / PREDICTIONS, "w") as archive, archive.open("sample_id.npy", "w") as file:
-        np.lib.format.write_array_header_1_0(file, hollow)
-    change(found, files={PREDICTIONS: file_sha256(found.path / PREDICTIONS)})
-    assert "has items of no bytes" in rows(suite, runs)[0].problems[0]
 
 
 class TestReported:
