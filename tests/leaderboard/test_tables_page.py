@@ -136,6 +136,17 @@ def test_columns_can_be_taken_off_and_put_on(site, open_page):
     assert not page.locator("#columns .panel").is_visible()
 
 
+def test_rows_stay_sorted_by_a_column_that_is_taken_off(site, open_page):
+    page = open_page(site / PAGE, "#sort=score:macro_f1").page
+    order = _models(page)
+    assert order[:2] == ["gamma", "beta9"]
+    page.click("#columns summary")
+    page.uncheck("[data-column='score:macro_f1']")
+    assert "macro F1" not in page.locator("#rows thead").inner_text() and _models(page) == order
+    page.locator("#rows thead th", has_text="precision").click()
+    assert _models(page)[0] == "alpha" and "sort=-score:precision" in _fragment(page)
+
+
 def test_speed_on_one_device_or_across_all(site, open_page):
     page = open_page(site / PAGE).page
     assert _column(page, "latency")[:3] == ["20 ms", "20 ms", "30 ms"]
