@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))  # 'explore'
 os.environ.setdefault("VIDSUITE_OFFLINE", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: threads that spin would stop each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells start background jobs: Ctrl-C could not be tested
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 TOY = Path(__file__).parent / "toy_plugin"
 
 
