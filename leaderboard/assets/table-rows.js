@@ -3,10 +3,22 @@
   "use strict";
   const { known } = window.vidsuite.format;
 
+  /* Sorted places from the last to the first, but equals in the order that they have. */
+  function backwards(places, keys) {
+    const turned = [];
+    for (let end = places.length; end > 0;) {
+      let start = end - 1;
+      while (start > 0 && keys[places[start - 1]] === keys[places[start]]) start -= 1;
+      for (let at = start; at < end; at += 1) turned.push(places[at]);
+      end = start;
+    }
+    return turned;
+  }
+
   class Rows {
     constructor(all) {
       this.all = all;
-      this.orders = new Map();
+      this.bands = new Map();
       this.choose(() => true);
     }
 
@@ -20,24 +32,28 @@
 
     /* The chosen rows by `column`, or as they came for none; `way` is 1 or -1, `name` all that the order hangs on. */
     sorted(column, way, name) {
-      const order = column ? this.order(column, way, name + way) : this.all.keys();
+      const order = column ? this.order(column, way, name) : this.all.keys();
       const rows = [];
       for (const place of order) if (this.chosen[place]) rows.push(this.all[place]);
       return rows;
     }
 
-    /* All places in order: what is not known is last whichever way, reported rows come after that. */
+    /* All places in order: what is not known is last whichever way, reported rows come after that; equals as they came. */
     order(column, way, name) {
-      if (this.orders.has(name)) return this.orders.get(name);
+      if (!this.bands.has(name)) this.bands.set(name, this.sort(column));
+      const { bands, keys } = this.bands.get(name);
+      return (way > 0 ? bands : bands.map((band) => backwards(band, keys))).flat();
+    }
+
+    /* Places of known and unknown values, measured and reported, each upwards, and the values. */
+    sort(column) {
       const keys = this.all.map((row) => column.sort(row));
       const bands = [[], [], [], []];
       this.all.forEach((row, place) => bands[(row.reported ? 2 : 0) + (known(keys[place]) ? 0 : 1)].push(place));
-      const compare = (a, b) => (keys[a] === keys[b] ? a - b : keys[a] < keys[b] ? -way : way);
+      const compare = (a, b) => (keys[a] === keys[b] ? a - b : keys[a] < keys[b] ? -1 : 1);
       bands[0].sort(compare);
       bands[2].sort(compare);
-      const order = bands.flat();
-      this.orders.set(name, order);
-      return order;
+      return { bands, keys };
     }
 
     /* Lowest and highest end of the intervals of score `place` among rows of `measure`; [Infinity, -Infinity] for none. */
