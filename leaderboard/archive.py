@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.runner.files import read_regular
-from vidsuite_core.runner.store import CONFIG, KEPT, LOG, PREDICTIONS, RESULT
+from vidsuite_core.results.store import CONFIG, KEPT, LOG, PREDICTIONS, RESULT
+from vidsuite_core.support.files import read_regular
 
 if TYPE_CHECKING:
     from vidsuite_leaderboard.board import Board

@@ -72,7 +72,7 @@ class Board:
 
 def reported_entries(suite: Suite, benchmark: str) -> list[Entry]:
     """The rows that a benchmark's paper reports, as entries without a dataset."""
-    from vidsuite_core.summary import reported_rows
+    from vidsuite_core.results.summary import reported_rows
 
     return [
         Entry(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup, escape
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.runner.files import read_regular
+from vidsuite_core.support.files import read_regular
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

@@ -43,8 +43,8 @@ def build(
     from rich.console import Console
 
     from vidsuite_core.cli.progress import watcher_for
-    from vidsuite_core.ids import digest
-    from vidsuite_core.paths import cache_home
+    from vidsuite_core.support.ids import digest
+    from vidsuite_core.support.paths import cache_home
     from vidsuite_leaderboard.collect import Source
     from vidsuite_leaderboard.site import build as build_site
     from vidsuite_leaderboard.submit.submission import sources_below

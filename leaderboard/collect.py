@@ -15,18 +15,18 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidsuite_core.environment import code
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.ids import digest
 from vidsuite_core.runner.reproduce import reproductions_in
-from vidsuite_core.text import printable
+from vidsuite_core.support.environment import code
+from vidsuite_core.support.ids import digest
+from vidsuite_core.support.text import printable
 from vidsuite_leaderboard.entries import one_line
 from vidsuite_leaderboard.workers import Workers
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from vidsuite_core.results import Record
+    from vidsuite_core.results.record import Record
     from vidsuite_core.suite import Suite
     from vidsuite_leaderboard.cache import Cache
     from vidsuite_leaderboard.entries import Entry
@@ -155,7 +155,7 @@ def version_of(suite: Suite) -> str:
     """Identity of the code that reads, scores and draws; part of every key, so that other code computes anew."""
     modules = {"vidsuite_core": "vidsuite"} | {plugin.module: plugin.distribution for plugin in suite.manager.plugins}
     core = Path(__file__).parent.parent / "vidsuite_core"
-    shown = ("summary.py", "text.py", "verification.py")
+    shown = ("results/summary.py", "support/text.py", "results/verification.py")
     scoreless = [digest((core / name).read_text()) for name in shown if core.is_dir()]
     return digest([{module: code(module, dist)["sources"] for module, dist in modules.items()}, scoreless])
 
@@ -206,7 +206,7 @@ def _read(found: Sequence[Found], known: Cache, pool: Workers, progress: Progres
 
 def _group_of(found: Found) -> str:
     """`group` or `fault` of an attempt, as JSON."""
-    from vidsuite_core.runner.store import read_attempt
+    from vidsuite_core.results.store import read_attempt
 
     try:
         record = read_attempt(found.path).record
@@ -219,7 +219,7 @@ def _group_of(found: Found) -> str:
 
 
 def _check_names(record: Record) -> None:
-    from vidsuite_core.summary import device_of
+    from vidsuite_core.results.summary import device_of
     from vidsuite_leaderboard.submit.rules import beyond_bounds
 
     for fault in beyond_bounds(record):
@@ -236,7 +236,7 @@ def _told(path: Path, error: Exception) -> str:
 
 
 def _group_names(record: Record) -> list[str]:
-    from vidsuite_core.summary import config_of
+    from vidsuite_core.results.summary import config_of
 
     cell = record.cell
     return [cell.benchmark, cell.dataset, cell.preset, cell.model, config_of(record)]
@@ -282,7 +282,7 @@ def _score(
 
 def _entry_of(members: Sequence[Found]) -> tuple[str, bytes | None, str]:
     """Entry and rejected attempts as JSON, the draws of the first score as float32, and the detail as JSON."""
-    from vidsuite_core.runner.store import read_attempt
+    from vidsuite_core.results.store import read_attempt
     from vidsuite_leaderboard.summarise import Summarised, summarise
 
     by = members[0].by

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from vidsuite_core.ids import digest
-from vidsuite_core.text import printable
+from vidsuite_core.support.ids import digest
+from vidsuite_core.support.text import printable
 
 MEASURED, SUBMITTED, REPRODUCED, REPORTED = "measured", "submitted", "reproduced", "reported"
 MAX_LINE = 500

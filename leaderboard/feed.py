@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from vidsuite_core.specs import resolve
-from vidsuite_core.text import printable
+from vidsuite_core.support.text import printable
 from vidsuite_leaderboard.history import newest_steps
 from vidsuite_leaderboard.show import score
 

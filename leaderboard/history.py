@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from vidsuite_core.ids import digest
-from vidsuite_core.summary import Verified, device_of, newest
+from vidsuite_core.results.summary import Verified, device_of, newest
+from vidsuite_core.support.ids import digest
 from vidsuite_leaderboard.entries import Entry, Moment
 
 if TYPE_CHECKING:
-    from vidsuite_core.results import Record
+    from vidsuite_core.results.record import Record
     from vidsuite_leaderboard.board import Board
 
     Values = Mapping[tuple[str, int], float]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vidsuite_core.text import printable
+from vidsuite_core.support.text import printable
 from vidsuite_leaderboard.entries import REPRODUCED, SUBMITTED, Entry
 
 WHOLE = "paper"

@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.ids import digest
+from vidsuite_core.results.store import read_attempt
+from vidsuite_core.results.summary import device_of, verified
 from vidsuite_core.runner.reproduce import (
     Reproduction,
     criterion_of,
@@ -23,15 +24,14 @@ from vidsuite_core.runner.reproduce import (
     row_and_fold,
     same_row_and_fold,
 )
-from vidsuite_core.runner.store import read_attempt
-from vidsuite_core.summary import device_of, verified
+from vidsuite_core.support.ids import digest
 from vidsuite_leaderboard.collect import Rejected
 from vidsuite_leaderboard.entries import REPRODUCED, Entry, one_line
 from vidsuite_leaderboard.show import number
 
 if TYPE_CHECKING:
+    from vidsuite_core.results.summary import Verified
     from vidsuite_core.suite import Suite
-    from vidsuite_core.summary import Verified
     from vidsuite_leaderboard.cache import Cache
     from vidsuite_leaderboard.collect import Collection, Found, Source
 

@@ -18,8 +18,8 @@ from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from vidsuite_core.errors import UsageError, VidsuiteError
-from vidsuite_core.paths import inside
-from vidsuite_core.runner.files import open_regular
+from vidsuite_core.support.files import open_regular
+from vidsuite_core.support.paths import inside
 from vidsuite_leaderboard.site import MARK
 
 HOST = "127.0.0.1"

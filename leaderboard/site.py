@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.errors import UsageError, VidsuiteError
-from vidsuite_core.ids import digest
-from vidsuite_core.paths import inside, temporary_file
+from vidsuite_core.support.ids import digest
+from vidsuite_core.support.paths import inside, temporary_file
 from vidsuite_leaderboard.board import Board, reported_entries
 from vidsuite_leaderboard.cache import opened
 from vidsuite_leaderboard.changes import read_changes, removed

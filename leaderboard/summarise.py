@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.ids import digest
-from vidsuite_core.runner.files import read_regular
-from vidsuite_core.runner.store import LOG
-from vidsuite_core.summary import Row, Summary, Verified, device_of, newest, place_of, rows_of, verified
+from vidsuite_core.results.store import LOG
+from vidsuite_core.results.summary import Row, Summary, Verified, device_of, newest, place_of, rows_of, verified
+from vidsuite_core.support.files import read_regular
+from vidsuite_core.support.ids import digest
 from vidsuite_core.tasks.base import select_variant
 from vidsuite_leaderboard.entries import (
     MEASURED,
@@ -36,8 +36,8 @@ from vidsuite_leaderboard.history import moments
 if TYPE_CHECKING:
     import numpy as np
 
-    from vidsuite_core.results import Efficiency, Record
-    from vidsuite_core.runner.store import Attempt
+    from vidsuite_core.results.record import Efficiency, Record
+    from vidsuite_core.results.store import Attempt
     from vidsuite_core.suite import Suite
     from vidsuite_core.tasks.base import Task
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from vidsuite_core.plugins import PluginManager
-from vidsuite_core.results import CellFields, Record
-from vidsuite_core.runner.plan import Cell, score_key
-from vidsuite_core.runner.store import CONFIG, LOG, PREDICTIONS, Attempt, Store, Workspace, write_predictions
+from vidsuite_core.results.cell import Cell, score_key
+from vidsuite_core.results.record import CellFields, Record
+from vidsuite_core.results.store import CONFIG, LOG, PREDICTIONS, Attempt, Store, Workspace, write_predictions
 from vidsuite_core.suite import Suite
 from vidsuite_core.tasks.base import Task, select_variant, variants
 

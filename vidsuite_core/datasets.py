@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vidsuite_core.errors import DataNotReady, VidsuiteError
-from vidsuite_core.ids import digest
-from vidsuite_core.overlay import RGB, hues
+from vidsuite_core.media.overlay import RGB, hues
+from vidsuite_core.support.ids import digest
 
 __all__ = ["Dataset", "Progress", "digest", "silent"]
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from vidsuite_core.runner.plan import Cell
-    from vidsuite_core.runner.store import Attempt
+    from vidsuite_core.results.cell import Cell
+    from vidsuite_core.results.store import Attempt
     from vidsuite_core.specs import (
         BenchmarkSpec,
         CommandSpec,

@@ -52,8 +52,8 @@ class DatasetHandle(Registered[DatasetSpec]):
 
     def home(self, options: Mapping[str, Any]) -> Path:
         """Where data with these options is kept: one folder a set of options, so that presets do not mix."""
-        from vidsuite_core.ids import digest, plain
-        from vidsuite_core.paths import data_home
+        from vidsuite_core.support.ids import digest, plain
+        from vidsuite_core.support.paths import data_home
 
         name = digest(plain(options))[:8] if options else "data"
         return data_home() / self.plugin / self.spec.name / name

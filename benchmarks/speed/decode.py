@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vidsuite_core.video import count_frames, open_video
+from vidsuite_core.media import count_frames, open_video
 
 Ranges = Sequence[tuple[int, int]]
 Reader = Callable[[Path, Ranges | None, int], int]

@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 
 import vidsuite_core as vs
-from vidsuite_core.results import CellFields, Record
-from vidsuite_core.runner.plan import Cell, score_key
+from vidsuite_core.results.cell import Cell, score_key
+from vidsuite_core.results.record import CellFields, Record
 from vidsuite_core.tasks.clip_classification import ClipClassification
 from vidsuite_leaderboard.collect import Source
 from vidsuite_leaderboard.site import build

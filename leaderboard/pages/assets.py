@@ -22,7 +22,7 @@ _LICENCES = "/*! Bundled license information"
 
 def pages(site: Site) -> Iterator[Page]:
     """Every file below `assets/`."""
-    from vidsuite_core.ids import digest
+    from vidsuite_core.support.ids import digest
     from vidsuite_leaderboard.site import Page
 
     for path in sorted(OWN.iterdir()):

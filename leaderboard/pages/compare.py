@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vidsuite_core.ids import digest
+from vidsuite_core.support.ids import digest
 from vidsuite_leaderboard.entries import Entry
 from vidsuite_leaderboard.pages.entry import task_of
 from vidsuite_leaderboard.plots.figure import measure_title

@@ -11,8 +11,8 @@ from functools import lru_cache, partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from vidsuite_core.ids import digest
 from vidsuite_core.specs import resolve
+from vidsuite_core.support.ids import digest
 from vidsuite_leaderboard.archive import archive, contents
 from vidsuite_leaderboard.entries import CellView, Detail, Entry, Score, page_name
 from vidsuite_leaderboard.pictures.shots import Shots, shots_of

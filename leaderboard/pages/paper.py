@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vidsuite_core.text import printable
+from vidsuite_core.support.text import printable
 from vidsuite_leaderboard.card import card_of, rendered
 from vidsuite_leaderboard.entries import Entry, Score, page_name
 from vidsuite_leaderboard.pages.entry import standing, task_of

@@ -10,7 +10,7 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidsuite_core.ids import digest
+from vidsuite_core.support.ids import digest
 from vidsuite_leaderboard.entries import REPORTED, page_name, readable
 from vidsuite_leaderboard.pages.tables import random_of
 from vidsuite_leaderboard.plots.figure import figure_from

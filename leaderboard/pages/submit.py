@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vidsuite_core.ids import digest
+from vidsuite_core.support.ids import digest
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -35,7 +35,7 @@ def pages(site: Site) -> Iterator[Page]:
 
 def schemas() -> Mapping[str, type[BaseModel]]:
     """What has a schema, by kind."""
-    from vidsuite_core.results import Record
+    from vidsuite_core.results.record import Record
     from vidsuite_core.runner.reproduce import Reproduction
     from vidsuite_leaderboard.submit.submission import Submission
 

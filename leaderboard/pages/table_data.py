@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vidsuite_core.support.text import printable
 from vidsuite_core.tasks.base import ScoreInfo
-from vidsuite_core.text import printable
 from vidsuite_leaderboard.entries import REPORTED, Entry, Score, Speed
 from vidsuite_leaderboard.remarks import further_notes, random_weights, remarks
 from vidsuite_leaderboard.show import short

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.ids import digest
 from vidsuite_core.specs import resolve
-from vidsuite_core.text import printable
+from vidsuite_core.support.ids import digest
+from vidsuite_core.support.text import printable
 from vidsuite_leaderboard.entries import REPORTED, Entry, page_name
 from vidsuite_leaderboard.pages.table_data import (
     View,

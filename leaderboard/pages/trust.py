@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from vidsuite_core.ids import digest
+from vidsuite_core.support.ids import digest
 
 if TYPE_CHECKING:
     from vidsuite_leaderboard.board import Board

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.ids import digest
-from vidsuite_core.paths import inside, temporary_file
-from vidsuite_core.runner.store import KEPT, Attempt, Store
+from vidsuite_core.results.store import KEPT, Attempt, Store
+from vidsuite_core.results.summary import config_of, place_of, verified
 from vidsuite_core.samples import ClipSample, FrameSample
 from vidsuite_core.specs import resolve
-from vidsuite_core.summary import config_of, place_of, verified
+from vidsuite_core.support.ids import digest
+from vidsuite_core.support.paths import inside, temporary_file
+from vidsuite_core.support.text import printable
 from vidsuite_core.tasks.base import select_variant
-from vidsuite_core.text import printable
 from vidsuite_leaderboard.pictures import drawing
 from vidsuite_leaderboard.pictures.outputs import opened_maps
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vidsuite_core.datasets import Dataset
+    from vidsuite_core.results.summary import Verified
     from vidsuite_core.suite import DatasetHandle, Suite
-    from vidsuite_core.summary import Verified
     from vidsuite_core.tasks.base import Example
 
 Progress = Callable[[str, int, int], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vidsuite_core.overlay import RGB, caption, overlay
+from vidsuite_core.media.overlay import RGB, caption, overlay
 from vidsuite_core.samples import VOID
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def clip_picture(sample: ClipSample) -> np.ndarray:
 
     openmmlab.prepare()
     from vidsuite_core.engine.clips import to_uint8
-    from vidsuite_core.video import open_video
+    from vidsuite_core.media import open_video
 
     places = np.unique(np.linspace(sample.start, sample.stop - 1, FRAMES).round().astype(int)).tolist()
     with open_video(sample.video) as video:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.runner.files import check_directory, open_regular
+from vidsuite_core.support.files import check_directory, open_regular
 
 if TYPE_CHECKING:
     import numpy as np

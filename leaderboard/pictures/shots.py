@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.ids import digest
-from vidsuite_core.runner.files import read_regular
+from vidsuite_core.support.files import read_regular
+from vidsuite_core.support.ids import digest
 from vidsuite_leaderboard.remarks import clean
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
-from vidsuite_core.text import printable
+from vidsuite_core.support.text import printable
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

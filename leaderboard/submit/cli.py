@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsuite_core.suite import load
-from vidsuite_core.text import printable
+from vidsuite_core.support.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

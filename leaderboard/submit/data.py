@@ -12,7 +12,7 @@ from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.protocols import make_folds
 
 if TYPE_CHECKING:
-    from vidsuite_core.results import Record
+    from vidsuite_core.results.record import Record
     from vidsuite_core.suite import Suite
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import IO
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.paths import inside, temporary_file
-from vidsuite_core.runner.files import check_directory, open_regular
+from vidsuite_core.results.store import CONFIG, LOG, PREDICTIONS, RESULT
 from vidsuite_core.runner.reproduce import ATTEMPT
 from vidsuite_core.runner.reproduce import MAX_BYTES as MAX_REPRODUCTION
-from vidsuite_core.runner.store import CONFIG, LOG, PREDICTIONS, RESULT
+from vidsuite_core.support.files import check_directory, open_regular
+from vidsuite_core.support.paths import inside, temporary_file
 from vidsuite_leaderboard.submit.submission import MAX_BYTES as MAX_SUBMISSION
 from vidsuite_leaderboard.submit.submission import SUBMISSION
 

@@ -13,21 +13,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from vidsuite_core.environment import code
 from vidsuite_core.errors import UsageError, VidsuiteError
-from vidsuite_core.runner.files import predictions_size
+from vidsuite_core.results.store import LOG, PREDICTIONS, Attempt, Store
+from vidsuite_core.results.summary import Verified, newest, verified
+from vidsuite_core.results.verification import false_identity
 from vidsuite_core.runner.reproduce import Reproduction, file_name, read_reproduction, reproductions_in
-from vidsuite_core.runner.store import LOG, PREDICTIONS, Attempt, Store
 from vidsuite_core.specs import resolve
-from vidsuite_core.summary import Verified, newest, verified
-from vidsuite_core.verification import false_identity
+from vidsuite_core.support.environment import code
+from vidsuite_core.support.files import predictions_size
 from vidsuite_leaderboard.submit import rules
 from vidsuite_leaderboard.submit.data import Here
 from vidsuite_leaderboard.submit.packfile import FILES, MAX_SIZE, MAX_UNPACKED, Refused, unpack, write
 from vidsuite_leaderboard.submit.submission import SUBMISSION, Submission, read_submission, sources_below
 
 if TYPE_CHECKING:
-    from vidsuite_core.results import Record
+    from vidsuite_core.results.record import Record
     from vidsuite_core.suite import Suite
 
 FAULT, UNCHECKED, NOTE = "fault", "not checked", "note"
@@ -181,7 +181,7 @@ def _accept(folder: Path, into: Path, report: Report) -> Path:
     """Copy what was checked to its place, whole or not at all."""
     import shutil
 
-    from vidsuite_core.paths import atomic_folder
+    from vidsuite_core.support.paths import atomic_folder
 
     name = re.sub(r"[^A-Za-z0-9]+", "-", report.by).strip("-").lower()[:40] or "somebody"
     target = into / f"{name}-{report.sha256[:10]}"

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from vidsuite_core.environment import same_code
-from vidsuite_core.ids import differences, digest
-from vidsuite_core.summary import Verified, config_of
+from vidsuite_core.results.summary import Verified, config_of
+from vidsuite_core.support.environment import same_code
+from vidsuite_core.support.ids import differences, digest
 from vidsuite_core.tasks.base import select_variant, variants
 
 if TYPE_CHECKING:
-    from vidsuite_core.results import Record
+    from vidsuite_core.results.record import Record
     from vidsuite_leaderboard.submit.data import Data
 
 CLOCKS = timedelta(hours=1)

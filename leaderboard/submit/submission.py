@@ -9,9 +9,9 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.runner.files import read_regular
 from vidsuite_core.runner.reproduce import Name
-from vidsuite_core.text import printable
+from vidsuite_core.support.files import read_regular
+from vidsuite_core.support.text import printable
 from vidsuite_leaderboard.collect import Source
 
 SUBMISSION = "submission.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vidsuite_core.overlay import RGB, hues
+from vidsuite_core.media.overlay import RGB, hues
 
 AIRSIM = (
     "road",

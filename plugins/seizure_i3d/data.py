@@ -12,8 +12,8 @@ from typing import Any
 
 from vidsuite_core.datasets import Dataset, Progress, digest, silent
 from vidsuite_core.errors import UsageError, VidsuiteError
-from vidsuite_core.paths import atomic_write
 from vidsuite_core.samples import Box, ClipSample
+from vidsuite_core.support.paths import atomic_write
 
 TABLE = "recordings.json"
 FORMAT = 1
@@ -208,7 +208,7 @@ class RecordingsDataset(Dataset):
         return faults
 
     def _fault(self, recording: Recording) -> str | None:
-        from vidsuite_core.video import content_hash
+        from vidsuite_core.media import content_hash
 
         source = recording.source(self.folder)
         missing = [path for path in (source if isinstance(source, tuple) else (source,)) if not path.is_file()]

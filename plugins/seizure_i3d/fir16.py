@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from vidsuite_core.datasets import Progress, digest, silent
 from vidsuite_core.errors import UsageError, VidsuiteError
-from vidsuite_core.paths import atomic_folder, inside
+from vidsuite_core.support.paths import atomic_folder, inside
 from vidsuite_plugins.seizure_i3d.data import CLIP, SHORTEST, Recording, RecordingsDataset
 
 FPS = 10.0
@@ -105,7 +105,7 @@ class Fir16(RecordingsDataset):
         return f"{len(recordings)} recordings of {subjects} subjects ({each}), {len(self.samples())} samples"
 
     def _convert(self, clips: Path, row: Mapping[str, str], folder: Path) -> Recording:
-        from vidsuite_core.video import content_hash, write_video
+        from vidsuite_core.media import content_hash, write_video
 
         path = inside(clips, row["file"])
         codes = read_clip(path)

@@ -90,7 +90,7 @@ class Recordings(RecordingsDataset):
 
     def _footage(self, row: Row, folder: Path, findings: Findings) -> Footage | None:
         """Find, open and decode what the row names."""
-        from vidsuite_core.video import VideoError, open_video
+        from vidsuite_core.media import VideoError, open_video
 
         video = (folder / row.path).absolute()
         try:
@@ -161,7 +161,7 @@ def _images(folder: Path) -> tuple[str, ...]:
 
 
 def _recording(row: Row, footage: Footage) -> Recording:
-    from vidsuite_core.video import content_hash
+    from vidsuite_core.media import content_hash
 
     sha256 = content_hash(footage.source())
     whole = (footage.start, footage.stop) == (0, footage.total)

@@ -58,9 +58,9 @@ def search(trials: int, seed: int, max_epochs: int, selection: str, **options: A
     from rich.console import Console
 
     from vidsuite_core.cli.progress import watcher_for
+    from vidsuite_core.results.summary import Row, first_mean, measured_rows
     from vidsuite_core.runner.bench import BenchOptions, bench
     from vidsuite_core.suite import load
-    from vidsuite_core.summary import Row, first_mean, measured_rows
 
     suite, rng, console = load(), random.Random(seed), Console()  # noqa: S311
     found: list[tuple[Row, dict[str, Any]]] = []

@@ -7,9 +7,9 @@ from typing import Any
 
 from helpers import clip_arrays, keep, make_cell
 
-from vidsuite_core.runner.store import RESULT, Attempt, Store
+from vidsuite_core.results.store import RESULT, Attempt, Store
+from vidsuite_core.results.summary import Row, Summary, measured_rows
 from vidsuite_core.suite import Suite
-from vidsuite_core.summary import Row, Summary, measured_rows
 
 EFFICIENCY = {
     "parameters": 1000, "flops": 2e9, "latency_p50": 0.1, "latency_p95": 0.2, "latencies": [0.1], "throughput": 10.0,

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidsuite_core import cache as module
-from vidsuite_core.cache import ArrayCache, CacheWarning, cache_key, feature_cache, frame_cache
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.paths import _host
+from vidsuite_core.support import cache as module
+from vidsuite_core.support.cache import ArrayCache, CacheWarning, cache_key, feature_cache, frame_cache
+from vidsuite_core.support.paths import _host
 
 KEYS = [cache_key(number=number) for number in range(12)]
 

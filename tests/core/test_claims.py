@@ -17,9 +17,9 @@ import psutil
 import pytest
 from helpers import begin, make_cell, make_record
 
-from vidsuite_core.runner import claims
-from vidsuite_core.runner.claims import OWNER, WORK, host_hash
-from vidsuite_core.runner.store import LOG, PREDICTIONS, RESULT, Store
+from vidsuite_core.results import claims
+from vidsuite_core.results.claims import OWNER, WORK, host_hash
+from vidsuite_core.results.store import LOG, PREDICTIONS, RESULT, Store
 
 CELL = make_cell()
 
@@ -75,7 +75,7 @@ def test_a_cell_is_claimed_while_its_owner_lives(runs: Store) -> None:
 
 def test_a_claim_ends_with_its_process(runs: Store) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from vidsuite_core.runner.store import Store\n"
+        "import sys, time; from pathlib import Path; from vidsuite_core.results.store import Store\n"
         "Store(Path(sys.argv[1])).begin(sys.argv[2], sys.argv[3]); print('ready', flush=True); time.sleep(60)"
     )
     arguments = [sys.executable, "-c", code, str(runs.root), CELL.plugin, CELL.cell_id]

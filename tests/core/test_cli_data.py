@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from vidsuite_core.cli.data import data
-from vidsuite_core.video import write_video
+from vidsuite_core.media import write_video
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def test_recordings_are_imported_by_the_plugins_name_and_drawn(imported: Path, t
 
 
 def test_caches_are_counted_and_cleared() -> None:
-    from vidsuite_core.cache import cache_key, feature_cache
+    from vidsuite_core.support.cache import cache_key, feature_cache
 
     feature_cache().put(cache_key(a=1), {"x": np.zeros(1000)})
     before = json.loads(call("cache", "--json").output)

@@ -14,7 +14,7 @@ import pytest
 from helpers import clip_arrays, keep, make_cell
 
 from vidsuite_core.cli import main
-from vidsuite_core.runner.store import LOG, RESULT, Store
+from vidsuite_core.results.store import LOG, RESULT, Store
 
 
 @dataclass(frozen=True)

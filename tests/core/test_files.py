@@ -13,8 +13,8 @@ import pytest
 from helpers import clip_arrays
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.runner import files
-from vidsuite_core.runner.files import read_predictions, write_predictions
+from vidsuite_core.support import files
+from vidsuite_core.support.files import read_predictions, write_predictions
 
 
 def test_arrays_come_back(tmp_path: Path) -> None:

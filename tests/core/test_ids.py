@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.ids import differences, digest, plain
+from vidsuite_core.support.ids import differences, digest, plain
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -71,7 +71,7 @@ def test_plain_makes_json_of_configs() -> None:
 
 
 def test_plain_sorts_sets_so_that_no_run_differs_from_another() -> None:
-    code = "from vidsuite_core.ids import plain; print(plain({'b', 'a', 'dd', 'c', 3, 20, None, ('x', 'y')}))"
+    code = "from vidsuite_core.support.ids import plain; print(plain({'b', 'a', 'dd', 'c', 3, 20, None, ('x', 'y')}))"
     found = {
         subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONHASHSEED": str(seed)}, capture_output=True, text=True, check=True

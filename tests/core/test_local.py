@@ -17,12 +17,12 @@ import psutil
 import pytest
 from helpers import make_cell
 
+from vidsuite_core.engine.order import Order
+from vidsuite_core.results.store import LOG, Store
 from vidsuite_core.runner import process
 from vidsuite_core.runner.devices import Slot
 from vidsuite_core.runner.executor import Event, Job
 from vidsuite_core.runner.local import LocalExecutor
-from vidsuite_core.runner.order import Order
-from vidsuite_core.runner.store import LOG, Store
 
 CPU = Slot("cpu", "cpu: test", "", "fp32")
 GPUS = [Slot(f"cuda:{n}", "cuda: test", f"GPU-{n}", "bf16") for n in range(2)]

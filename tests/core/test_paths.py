@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidsuite_core import paths
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.support import paths
 
 
 def test_homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def test_only_the_temporaries_of_dead_processes_are_stale(tmp_path: Path) -> Non
     with paths.temporary_file(tmp_path / "a.npz") as mine:
         mine.touch()
         script = (
-            "import sys; from pathlib import Path; from vidsuite_core import paths\n"
+            "import sys; from pathlib import Path; from vidsuite_core.support import paths\n"
             "paths._temporary_name(Path(sys.argv[1])).touch()"
         )
         subprocess.run([sys.executable, "-c", script, str(tmp_path / "b.npz")], check=True)
@@ -149,7 +149,7 @@ def test_only_the_temporaries_of_dead_processes_are_stale(tmp_path: Path) -> Non
 
 def test_imports_are_light() -> None:
     script = (
-        "import sys, vidsuite_core.paths, vidsuite_core.video, vidsuite_core.cache\n"
+        "import sys, vidsuite_core.support.paths, vidsuite_core.media, vidsuite_core.support.cache\n"
         "print([name for name in ('numpy', 'cv2', 'av', 'torch') if name in sys.modules])"
     )
     printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.results import MAX_BYTES, SCHEMA_VERSION, Record, read_record
-from vidsuite_core.runner.store import RESULT, Store
+from vidsuite_core.results.record import MAX_BYTES, SCHEMA_VERSION, Record, read_record
+from vidsuite_core.results.store import RESULT, Store
 
 FULL: dict[str, Any] = {
     "reason": "",

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from helpers import CODE, SOFTWARE, clip_arrays, core_suite, make_cell, score_rows
 
-from vidsuite_core import environment
+from vidsuite_core.results.cell import Cell
+from vidsuite_core.results.store import LOG, PREDICTIONS, Store, Workspace, write_predictions
 from vidsuite_core.runner import schedule as module
 from vidsuite_core.runner.executor import Executor, Job, Jobs
-from vidsuite_core.runner.plan import Cell
 from vidsuite_core.runner.schedule import Outcome, Planned, Schedule
-from vidsuite_core.runner.store import LOG, PREDICTIONS, Store, Workspace, write_predictions
+from vidsuite_core.support import environment
 
 CELLS = [make_cell(fold=fold, folds=3) for fold in ("0", "1", "2")]
 FAILED = {"status": "failed", "reason": "no luck"}

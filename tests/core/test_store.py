@@ -16,10 +16,10 @@ import pytest
 from helpers import begin, clip_arrays, keep, make_cell, make_record
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.runner import store
-from vidsuite_core.runner.claims import OWNER, WORK
-from vidsuite_core.runner.files import write_predictions
-from vidsuite_core.runner.store import LOG, PREDICTIONS, RESULT, Attempt, Store, Unreadable
+from vidsuite_core.results import store
+from vidsuite_core.results.claims import OWNER, WORK
+from vidsuite_core.results.store import LOG, PREDICTIONS, RESULT, Attempt, Store, Unreadable
+from vidsuite_core.support.files import write_predictions
 
 CELL = make_cell()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from helpers import begin, clip_arrays, keep, make_cell, make_record
 
-from vidsuite_core.runner.store import PREDICTIONS, Attempt, Store, write_predictions
+from vidsuite_core.results.store import PREDICTIONS, Attempt, Store, write_predictions
 
 KILLS = 30
 CELLS = [make_cell(fold=fold) for fold in ("0", "1")]
@@ -45,7 +45,7 @@ def commit_for_ever(root: Path, reports: Connection) -> None:
 def killed_after(seconds: float, root: Path) -> list[Path]:
     """Paths that a process reported before it was killed `seconds` after its first."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["helpers", "psutil", "vidsuite_core.results"])
+    context.set_forkserver_preload(["helpers", "psutil", "vidsuite_core.results.record"])
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=commit_for_ever, args=(root, theirs), daemon=True)
     process.start()

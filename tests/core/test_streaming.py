@@ -14,7 +14,7 @@ from segmentation_frames import arrays_of, frame, random_arrays, random_maps
 
 from vidsuite_core.samples import VOID
 from vidsuite_core.tasks.segmentation_reducer import LAGS
-from vidsuite_core.tasks.streaming import RATES, schedule, streaming_counts, streaming_miou, typical_latency
+from vidsuite_core.tasks.streaming_miou import RATES, schedule, streaming_counts, streaming_miou, typical_latency
 from vidsuite_core.tasks.video_segmentation import VideoSegmentation
 
 TASK = VideoSegmentation(["road", "car"])

@@ -11,12 +11,12 @@ import pytest
 from helpers import CODE, SOFTWARE, clip_arrays, core_suite, keep, make_cell
 from summed import EFFICIENCY, everything, put, rows, score
 
-from vidsuite_core import summary
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.runner.store import Store
+from vidsuite_core.results import summary
+from vidsuite_core.results.store import Store
+from vidsuite_core.results.summary import Row, first_mean, measured_rows, reported_rows, resampled
 from vidsuite_core.specs import BenchmarkSpec, TaskSpec
 from vidsuite_core.suite import BenchmarkHandle, Catalogue, Suite, TaskHandle
-from vidsuite_core.summary import Row, first_mean, measured_rows, reported_rows, resampled
 from vidsuite_core.tasks.base import ScoreInfo
 from vidsuite_core.tasks.clip_classification import ClipClassification
 

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from vidsuite_core.errors import UsageError
-from vidsuite_core.runner.store import Attempt, Store
-from vidsuite_core.summary import Row, Summary, measured_rows
-from vidsuite_core.tables import FORMATS, export, show
-from vidsuite_core.text import printable
+from vidsuite_core.results.store import Attempt, Store
+from vidsuite_core.results.summary import Row, Summary, measured_rows
+from vidsuite_core.results.tables import FORMATS, export, show
+from vidsuite_core.support.text import printable
 
 TITLES = {"macro_f1": "macro F1", "auc": "AUC"}
 HOSTILE = [

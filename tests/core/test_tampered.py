@@ -15,11 +15,11 @@ from helpers import clip_arrays, core_suite, keep, make_cell
 from summed import EFFICIENCY, change, everything, put, rows, score
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.ids import digest
-from vidsuite_core.results import read_record
-from vidsuite_core.runner.store import PREDICTIONS, RESULT, Attempt, Store, file_sha256, write_predictions
+from vidsuite_core.results.record import read_record
+from vidsuite_core.results.store import PREDICTIONS, RESULT, Attempt, Store, file_sha256, write_predictions
+from vidsuite_core.results.verification import recomputed
 from vidsuite_core.suite import Suite
-from vidsuite_core.verification import recomputed
+from vidsuite_core.support.ids import digest
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from video_samples import CODINGS, FRAMES, HEIGHT, OPEN_GOPS, WIDTH, Coding, decoded, scene, without_first_packets
 
-from vidsuite_core.video import VideoError, VideoInfo, content_hash, count_frames, open_video, probe, write_video
-from vidsuite_core.video.index import MEMO
+from vidsuite_core.media import VideoError, VideoInfo, content_hash, count_frames, open_video, probe, write_video
+from vidsuite_core.media.index import MEMO
 
 REAL = [
     "bigbuckbunny.mp4",

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from video_samples import CODINGS, FRAMES, Coding, scene
 
-from vidsuite_core.video import VideoError, base, count_frames, decode, open_video, probe, write_video
-from vidsuite_core.video.containers import missing_bytes
+from vidsuite_core.media import VideoError, base, count_frames, file, open_video, probe, write_video
+from vidsuite_core.media.containers import missing_bytes
 
 CUT = ["h264 mp4", "h264 mkv, open groups", "h264 ts", "mpeg4 avi, b frames", "mpeg2 vob", "vp9 webm, hidden frames"]
 
@@ -156,7 +156,7 @@ def test_no_frames(tmp_path: Path) -> None:
 
 def test_frames_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = CODINGS["h264 mp4"].write(tmp_path)
-    monkeypatch.setattr(decode, "MAX_FRAME_PIXELS", 1000)
+    monkeypatch.setattr(file, "MAX_FRAME_PIXELS", 1000)
     with pytest.raises(VideoError, match="64 x 48 pixels; 1 to 1000 pixels can be read"):
         probe(path)
     assert base.MAX_FRAME_PIXELS == 2**28

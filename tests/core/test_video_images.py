@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vidsuite_core.video import VideoError, VideoInfo, count_frames, open_video, probe
+from vidsuite_core.media import VideoError, VideoInfo, count_frames, open_video, probe
 
 
 def images(folder: Path, suffix: str, frames: list[np.ndarray]) -> list[Path]:

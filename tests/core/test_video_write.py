@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from video_samples import scene
 
-from vidsuite_core.video import VideoError, content_hash, open_video, probe, write_video
+from vidsuite_core.media import VideoError, content_hash, open_video, probe, write_video
 
 
 def grey(dtype: str, shape: tuple[int, int] = (47, 63)) -> list[np.ndarray]:
@@ -48,7 +48,7 @@ def test_h264_keeps_colours_and_levels(suffix: str, tmp_path: Path) -> None:
 def test_the_same_frames_give_the_same_bytes_in_any_process(tmp_path: Path) -> None:
     """Also where memory that was just taken holds other bytes, which x264's mbtree would depend on."""
     script = (
-        "import sys; from video_samples import scene; from vidsuite_core.video import write_video, content_hash\n"
+        "import sys; from video_samples import scene; from vidsuite_core.media import write_video, content_hash\n"
         "for name, codec in (('a.mp4', 'h264'), ('a.mkv', 'ffv1')):\n"
         "    write_video(sys.argv[1] + name, scene(), 25, codec); print(content_hash(sys.argv[1] + name))\n"
     )

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vidsuite_core.runner.order import Order
+from vidsuite_core.engine.order import Order
 
 Report = Callable[[str, int, int], None]
 

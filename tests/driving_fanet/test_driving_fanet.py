@@ -14,7 +14,7 @@ from called import Called, vidsuite
 
 import vidsuite_core as vs
 from vidsuite_core.engine.config import cell_config, named_weights
-from vidsuite_core.video import count_frames, open_video, probe, write_video
+from vidsuite_core.media import count_frames, open_video, probe, write_video
 
 PAPER = Path(__file__).parents[2] / "plugins" / "driving_fanet" / "paper.yaml"
 PEERS = ("fcn18", "bisenet", "fast_scnn")

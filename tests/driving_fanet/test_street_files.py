@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from vidsuite_core.errors import DataNotReady, UsageError, VidsuiteError
-from vidsuite_core.video import open_video
+from vidsuite_core.media import open_video
 from vidsuite_plugins.driving_fanet.classes import AIRSIM
 from vidsuite_plugins.driving_fanet.synthetic import Synthetic, dataset
 from vidsuite_plugins.driving_fanet.synthetic.sequence import Footage, plan
@@ -176,7 +176,7 @@ def start(statement, root):
     program = f"""
 import os, sys
 from pathlib import Path
-from vidsuite_core.paths import atomic_folder
+from vidsuite_core.support.paths import atomic_folder
 from vidsuite_plugins.driving_fanet.synthetic import Synthetic
 root = Path({str(root)!r})
 {statement}

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import vidsuite_core as vs
-from vidsuite_core.runner.store import Attempt, Store
+from vidsuite_core.results.store import Attempt, Store
 
 KEY = "toy/direction"
 

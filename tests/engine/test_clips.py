@@ -12,8 +12,8 @@ from vidsuite_core.engine.clips import ReadClip, first_frame, fit_square, to_uin
 from vidsuite_core.engine.data import PackClip, entry
 from vidsuite_core.engine.regions import Cropper
 from vidsuite_core.errors import UsageError
+from vidsuite_core.media import write_video
 from vidsuite_core.samples import ClipSample
-from vidsuite_core.video import write_video
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from vidsuite_core import openmmlab
 from vidsuite_core.engine.frames import Frame, FrameDataset, FrameReader, PackFrame, ReadFrame, read_labels
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.media import write_video
 from vidsuite_core.samples import FrameSample, FrameSequence
-from vidsuite_core.video import write_video
 
 openmmlab.prepare()
 

@@ -17,14 +17,14 @@ import pytest
 from helpers import clip_arrays, core_suite, keep, make_cell, score_rows
 
 from vidsuite_core.errors import UsageError, VidsuiteError
-from vidsuite_core.ids import digest
-from vidsuite_core.results import Record
+from vidsuite_core.results.cell import Cell
+from vidsuite_core.results.record import Record
+from vidsuite_core.results.store import PREDICTIONS, RESULT, Attempt, Store
+from vidsuite_core.results.summary import Verified, verified
 from vidsuite_core.runner import reproduce
-from vidsuite_core.runner.files import file_sha256
-from vidsuite_core.runner.plan import Cell
 from vidsuite_core.runner.reproduce import Criterion, criterion_of, find, read_reproduction
-from vidsuite_core.runner.store import PREDICTIONS, RESULT, Attempt, Store
-from vidsuite_core.summary import Verified, verified
+from vidsuite_core.support.files import file_sha256
+from vidsuite_core.support.ids import digest
 from vidsuite_core.tasks.base import select_variant, variants
 
 Ran = subprocess.CompletedProcess[str]

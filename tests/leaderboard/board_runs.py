@@ -11,7 +11,7 @@ import numpy as np
 from helpers import clip_arrays, core_suite, keep, make_cell
 from segmentation_frames import random_arrays
 
-from vidsuite_core.runner.store import Attempt, Store
+from vidsuite_core.results.store import Attempt, Store
 
 BEGINNING = datetime(2026, 9, 1, 12, tzinfo=UTC)
 SUITE = core_suite()

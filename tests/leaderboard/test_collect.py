@@ -18,9 +18,9 @@ from board_runs import SEIZURE, SUITE, attempt
 from helpers import clip_arrays, keep, make_cell
 
 from vidsuite_core.errors import UsageError, VidsuiteError
-from vidsuite_core.ids import digest
-from vidsuite_core.runner.store import Attempt, Store
+from vidsuite_core.results.store import Attempt, Store
 from vidsuite_core.suite import Suite
+from vidsuite_core.support.ids import digest
 from vidsuite_leaderboard import cache as cache_module
 from vidsuite_leaderboard import collect as collect_module
 from vidsuite_leaderboard import site as site_module

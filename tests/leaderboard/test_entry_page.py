@@ -14,7 +14,7 @@ import pytest
 from board_runs import attempt, failed
 
 import vidsuite_core as vs
-from vidsuite_core.runner.store import read_attempt
+from vidsuite_core.results.store import read_attempt
 from vidsuite_leaderboard import site as site_module
 from vidsuite_leaderboard.collect import Source
 from vidsuite_leaderboard.pages.entry import again_text, command_text

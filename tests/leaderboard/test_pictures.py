@@ -19,7 +19,7 @@ from segmentation_frames import arrays_of, frame
 from vidsuite_core import benchmark
 from vidsuite_core.datasets import Dataset
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.runner.store import PREDICTIONS, Attempt, Store, write_predictions
+from vidsuite_core.results.store import PREDICTIONS, Attempt, Store, write_predictions
 from vidsuite_core.samples import VOID, ClipSample, FrameSample, FrameSequence
 from vidsuite_core.suite import DatasetHandle, Suite
 from vidsuite_core.tasks.base import spread

@@ -13,8 +13,8 @@ from helpers import clip_arrays, keep, make_cell
 
 import vidsuite_core as vs
 from vidsuite_core.errors import UsageError
+from vidsuite_core.results.store import Attempt, Store
 from vidsuite_core.runner.reproduce import file_name, read_reproduction
-from vidsuite_core.runner.store import Attempt, Store
 from vidsuite_leaderboard.cache import opened
 from vidsuite_leaderboard.collect import Collection, Source, collect
 from vidsuite_leaderboard.entries import Entry

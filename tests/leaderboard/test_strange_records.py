@@ -14,7 +14,7 @@ from helpers import clip_arrays, keep, make_cell
 from test_reproductions import tell
 
 import vidsuite_core as vs
-from vidsuite_core.runner.store import Store
+from vidsuite_core.results.store import Store
 from vidsuite_leaderboard import site
 from vidsuite_leaderboard.cache import opened
 from vidsuite_leaderboard.collect import Collection, Source, collect

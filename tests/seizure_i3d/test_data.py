@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidsuite_core.errors import DataNotReady, UsageError, VidsuiteError
-from vidsuite_core.video import content_hash, open_video, write_video
+from vidsuite_core.media import content_hash, open_video, write_video
 from vidsuite_plugins.seizure_i3d.data import (
     TABLE,
     Recording,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vidsuite_core.errors import DataNotReady, UsageError, VidsuiteError
-from vidsuite_core.video import open_video
+from vidsuite_core.media import open_video
 from vidsuite_plugins.seizure_i3d.fir16 import FPS, HIGH, LOW, STEPS, Fir16, read_clip
 
 INDEX = ("file", "subject", "tag", "action_first_row", "action_last_row")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vidsuite_core.errors import DataNotReady, VidsuiteError
-from vidsuite_core.video import content_hash, open_video, write_video
+from vidsuite_core.media import content_hash, open_video, write_video
 from vidsuite_plugins.seizure_i3d.data import TABLE
 from vidsuite_plugins.seizure_i3d.manifest import Recordings
 

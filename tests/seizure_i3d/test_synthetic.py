@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
 from vidsuite_core.errors import UsageError, VidsuiteError
-from vidsuite_core.video import open_video
+from vidsuite_core.media import open_video
 from vidsuite_plugins.seizure_i3d import synthetic
 from vidsuite_plugins.seizure_i3d.data import slice_samples
 from vidsuite_plugins.seizure_i3d.synthetic import Synthetic, motion, render_recording

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.text import printable
+from vidsuite_core.support.text import printable
 
 COMMANDS = {
     "bench": ("vidsuite_core.cli.bench:bench", "Run a benchmark's cells and show the table."),

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from vidsuite_core.runner.store import KEPT
+from vidsuite_core.results.store import KEPT
 from vidsuite_core.suite import load
 
 
@@ -73,8 +73,8 @@ def bench(plugin: str | None, offline: bool, as_json: bool, dry_run: bool, **opt
 
 
 def _show(console: Any, suite: Any, results: Any, as_json: bool) -> None:
-    from vidsuite_core.summary import measured_rows, reported_rows
-    from vidsuite_core.tables import export, show
+    from vidsuite_core.results.summary import measured_rows, reported_rows
+    from vidsuite_core.results.tables import export, show
     from vidsuite_core.tasks.base import titles
 
     attempts = [outcome.attempt for outcome in results.outcomes.values() if outcome.attempt is not None]

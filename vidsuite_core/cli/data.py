@@ -148,7 +148,7 @@ def crops(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def cache(clear: bool, as_json: bool) -> int:
     """Show the size of the caches of frames and features, or clear them."""
-    from vidsuite_core.cache import feature_cache, frame_cache
+    from vidsuite_core.support.cache import feature_cache, frame_cache
 
     rows = {}
     for name, one in (("frames", frame_cache()), ("features", feature_cache())):

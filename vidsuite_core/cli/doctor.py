@@ -51,7 +51,7 @@ def _plugins() -> Finding:
 
 def _openmmlab() -> Finding:
     from vidsuite_core import openmmlab
-    from vidsuite_core.environment import software
+    from vidsuite_core.support.environment import software
 
     openmmlab.prepare()
     import mmcv.ops  # noqa: F401
@@ -75,7 +75,7 @@ def _devices() -> Finding:
 
 
 def _space() -> Finding:
-    from vidsuite_core.paths import cache_home
+    from vidsuite_core.support.paths import cache_home
 
     home = cache_home()
     home.mkdir(parents=True, exist_ok=True)
@@ -86,6 +86,6 @@ def _space() -> Finding:
 
 
 def _network() -> Finding:
-    from vidsuite_core.paths import offline
+    from vidsuite_core.support.paths import offline
 
     return Finding("network", True, "offline (VIDSUITE_OFFLINE)" if offline() else "used only to fetch weights")

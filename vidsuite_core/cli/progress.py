@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from vidsuite_core.runner.bench import Silent, Watcher
-from vidsuite_core.text import printable
+from vidsuite_core.support.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from vidsuite_core.results.cell import Cell
     from vidsuite_core.runner.executor import Event
-    from vidsuite_core.runner.plan import Cell
     from vidsuite_core.runner.schedule import Outcome
 
 _EVERY = 10.0

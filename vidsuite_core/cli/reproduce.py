@@ -9,7 +9,7 @@ import click
 
 from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.suite import load
-from vidsuite_core.text import printable, shown_name
+from vidsuite_core.support.text import printable, shown_name
 
 if TYPE_CHECKING:
     from vidsuite_core.runner.reproduce import Verdict
@@ -45,11 +45,11 @@ def reproduce(key: str, runs: tuple[Path, ...], by: str, **options: Any) -> int:
     from rich.console import Console
 
     from vidsuite_core.cli.progress import watcher_for
-    from vidsuite_core.paths import atomic_write
+    from vidsuite_core.results.summary import verified
     from vidsuite_core.runner.bench import BenchOptions
     from vidsuite_core.runner.reproduce import fellows_of, file_name, find
     from vidsuite_core.runner.reproduce import reproduce as run
-    from vidsuite_core.summary import verified
+    from vidsuite_core.support.paths import atomic_write
 
     _check(by)
     suite = load()
@@ -81,8 +81,8 @@ def _check(by: str) -> None:
 
 
 def _lines(verdict: Verdict) -> list[str]:
+    from vidsuite_core.results.summary import device_of
     from vidsuite_core.runner.reproduce import environment_changes
-    from vidsuite_core.summary import device_of
 
     old, new = (one.attempt.record for one in (verdict.recorded, verdict.found))
     (before, after), name, criterion = verdict.scores, verdict.found.task.first_score, verdict.criterion

@@ -13,10 +13,10 @@ import click
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.suite import Suite, load
-from vidsuite_core.text import printable
+from vidsuite_core.support.text import printable
 
 if TYPE_CHECKING:
-    from vidsuite_core.summary import Row
+    from vidsuite_core.results.summary import Row
 
 _RUNS = click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
 
@@ -33,8 +33,8 @@ def report(runs: tuple[Path, ...], form: str, out: Path | None) -> int:
 
     Exit code 1 says that a row is incomplete or that something in a folder could not be read.
     """
-    from vidsuite_core.runner.store import Attempt, Store
-    from vidsuite_core.summary import measured_rows, reported_rows
+    from vidsuite_core.results.store import Attempt, Store
+    from vidsuite_core.results.summary import measured_rows, reported_rows
 
     suite = load()
     known, bad = [], []
@@ -59,7 +59,7 @@ def report(runs: tuple[Path, ...], form: str, out: Path | None) -> int:
 
 
 def _write(suite: Suite, rows: Sequence[Row], form: str, out: Path | None) -> None:
-    from vidsuite_core.tables import export, show
+    from vidsuite_core.results.tables import export, show
     from vidsuite_core.tasks.base import titles
 
     if form == "parquet":
@@ -85,8 +85,8 @@ def verify(runs: tuple[Path, ...], as_json: bool) -> int:
 
     Exit code 1 says that something does not agree.
     """
-    from vidsuite_core.runner.store import Attempt, Store
-    from vidsuite_core.verification import recomputed
+    from vidsuite_core.results.store import Attempt, Store
+    from vidsuite_core.results.verification import recomputed
 
     suite = load()
     checked, faults = 0, []

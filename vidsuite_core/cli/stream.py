@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vidsuite_core.datasets import Dataset
-    from vidsuite_core.results import Record
+    from vidsuite_core.results.record import Record
     from vidsuite_core.suite import DatasetHandle, ModelHandle, Suite
 
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -52,7 +52,7 @@ def stream(model: str, source: Path, out: Path, **options: Any) -> int:
     from rich.console import Console
 
     from vidsuite_core.cli.progress import watcher_for
-    from vidsuite_core.video import count_frames, open_video, write_video
+    from vidsuite_core.media import count_frames, open_video, write_video
 
     suite = load()
     handle = suite.models[model]
@@ -102,7 +102,7 @@ class _Viewer:
         """The frame (H, W, C) under its labels, captioned, over the legend; even sizes, as H.264 needs them."""
         import numpy as np
 
-        from vidsuite_core.overlay import caption, legend, overlay
+        from vidsuite_core.media.overlay import caption, legend, overlay
 
         image = np.ascontiguousarray(np.repeat(frame, 3, axis=2) if frame.shape[2] == 1 else frame)
         if image.dtype != np.uint8:
@@ -119,7 +119,7 @@ class _Viewer:
 
 def _viewer(suite: Suite, handle: ModelHandle, options: dict[str, Any]) -> _Viewer:
     from vidsuite_core.engine.config import cell_config, parse_options
-    from vidsuite_core.engine.stream import Segmenter
+    from vidsuite_core.engine.segmenter import Segmenter
     from vidsuite_core.runner.devices import parse_devices
 
     slots = parse_devices(options["device"])
@@ -147,8 +147,8 @@ def _viewer(suite: Suite, handle: ModelHandle, options: dict[str, Any]) -> _View
 
 def _trained(handle: ModelHandle, weights: Path | None) -> Record | None:
     """The record of the attempt that the weights lie in; None for weights from elsewhere."""
-    from vidsuite_core.results import read_record
-    from vidsuite_core.runner.store import RESULT
+    from vidsuite_core.results.record import read_record
+    from vidsuite_core.results.store import RESULT
 
     if weights is None or not weights.with_name(RESULT).is_file():
         return None
@@ -164,7 +164,7 @@ def _same_network(record: Record, config: Mapping[str, Any], weights: Path) -> N
     The record only says so, and nothing is built from it: it may be a stranger's, and a config can call any function.
     """
     from vidsuite_core.engine.config import FIELD, replace
-    from vidsuite_core.ids import differences
+    from vidsuite_core.support.ids import differences
 
     referred = {"size"}
 
@@ -213,7 +213,7 @@ def _check_target(out: Path, source: Path) -> None:
 
 
 def _images(folder: Path) -> list[Path]:
-    from vidsuite_core.text import natural
+    from vidsuite_core.support.text import natural
 
     images = sorted((p for p in folder.iterdir() if p.suffix.lower() in IMAGES), key=lambda path: natural(path.name))
     if not images:

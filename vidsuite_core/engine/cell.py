@@ -17,18 +17,19 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner, set_random_seed
 
-from vidsuite_core import environment, openmmlab
+from vidsuite_core import openmmlab
 from vidsuite_core.engine import clips, cost, frames  # noqa: F401 (clips and frames register what configs name)
 from vidsuite_core.engine.build import import_modules
 from vidsuite_core.engine.config import runtime_config
 from vidsuite_core.engine.metric import TaskScores
-from vidsuite_core.engine.runner import build_runner, checkpoint, fit_once, forget_experiments, predict, variant
+from vidsuite_core.engine.order import Order
 from vidsuite_core.engine.subnormals import flushed_subnormals
+from vidsuite_core.engine.training import build_runner, checkpoint, fit_once, forget_experiments, predict, variant
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.protocols import inner_split, make_folds
-from vidsuite_core.runner.order import Order
-from vidsuite_core.runner.store import CONFIG, KEPT, PREDICTIONS, WORK, write_predictions
+from vidsuite_core.results.store import CONFIG, KEPT, PREDICTIONS, WORK, write_predictions
 from vidsuite_core.specs import resolve
+from vidsuite_core.support import environment
 from vidsuite_core.tasks.base import Task
 
 Report = Callable[[str, int, int], None]

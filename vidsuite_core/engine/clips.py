@@ -10,10 +10,10 @@ import av
 import cv2
 import numpy as np
 
-from vidsuite_core.cache import cache_key, frame_cache
 from vidsuite_core.engine.regions import Cropper
 from vidsuite_core.engine.registry import TRANSFORMS
-from vidsuite_core.video import open_video
+from vidsuite_core.media import open_video
+from vidsuite_core.support.cache import cache_key, frame_cache
 
 if TYPE_CHECKING:
     from vidsuite_core.samples import ClipSample

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.errors import UsageError, VidsuiteError
-from vidsuite_core.ids import plain
+from vidsuite_core.support.ids import plain
 
 if TYPE_CHECKING:
     from mmengine.config import Config

@@ -35,7 +35,7 @@ WARM_UP = 8
 
 
 def measure(model: Any, dataset: Any, device: str, path: str) -> dict[str, Any]:
-    """The fields of `vidsuite_core.results.Efficiency` for the dataset's longest sample."""
+    """The fields of `vidsuite_core.results.record.Efficiency` for the dataset's longest sample."""
     lengths = [getattr(sample, "__len__", lambda: 1)() for sample in dataset.samples]
     index = lengths.index(max(lengths))
     described, warm_up = f"{lengths[index]} frames", 1

@@ -14,10 +14,10 @@ from mmengine.registry import MODELS
 from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset as TorchDataset
 
-from vidsuite_core.cache import cache_key, feature_cache
 from vidsuite_core.engine.registry import DATASETS, TRANSFORMS
 from vidsuite_core.errors import UsageError
 from vidsuite_core.samples import ClipSample
+from vidsuite_core.support.cache import cache_key, feature_cache
 
 Report = Callable[[str, int, int], None]
 

@@ -20,8 +20,8 @@ from torch.utils.data import Dataset as TorchDataset
 
 from vidsuite_core.engine.registry import DATASETS, TRANSFORMS
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.media import MAX_FRAME_PIXELS, VideoError, open_video
 from vidsuite_core.samples import VOID, FrameSample, FrameSequence
-from vidsuite_core.video import MAX_FRAME_PIXELS, VideoError, open_video
 
 CHUNK = 16
 """Frames that are decoded at once from a video file: runs of frames are read together, and seeking is what costs."""

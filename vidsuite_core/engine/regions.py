@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vidsuite_core.cache import cache_key, feature_cache
 from vidsuite_core.crop import CropResult, CropRule, Detection, choose_crop, given, whole_frame
 from vidsuite_core.detect import Detector, find_config
 from vidsuite_core.errors import UsageError
-from vidsuite_core.video import probe
+from vidsuite_core.media import probe
+from vidsuite_core.support.cache import cache_key, feature_cache
 
 if TYPE_CHECKING:
     from vidsuite_core.samples import ClipSample

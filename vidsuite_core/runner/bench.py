@@ -9,17 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from vidsuite_core import environment
 from vidsuite_core.benchmark import dataset_options, preset_of
+from vidsuite_core.engine.order import Order
 from vidsuite_core.errors import DataNotReady, UsageError
+from vidsuite_core.results.cell import Cell
+from vidsuite_core.results.store import Store
 from vidsuite_core.runner.devices import Slot, parse_devices
 from vidsuite_core.runner.executor import Event
 from vidsuite_core.runner.initial_weights import InitialWeights
-from vidsuite_core.runner.order import Order
-from vidsuite_core.runner.plan import Cell, plan_cells
+from vidsuite_core.runner.plan import plan_cells
 from vidsuite_core.runner.schedule import Outcome, Planned, Schedule
-from vidsuite_core.runner.store import Store
 from vidsuite_core.specs import resolve
+from vidsuite_core.support import environment
 
 if TYPE_CHECKING:
     from vidsuite_core.datasets import Dataset

@@ -8,8 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidsuite_core.environment import cpu_model
 from vidsuite_core.errors import UsageError
+from vidsuite_core.support.environment import cpu_model
 
 
 @dataclass(frozen=True)

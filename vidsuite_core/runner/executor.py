@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from vidsuite_core.results.cell import Cell
 from vidsuite_core.runner.devices import Slot
-from vidsuite_core.runner.plan import Cell
 
 if TYPE_CHECKING:
-    from vidsuite_core.runner.order import Order
-    from vidsuite_core.runner.store import Workspace
+    from vidsuite_core.engine.order import Order
+    from vidsuite_core.results.store import Workspace
 
 
 @dataclass(frozen=True)

@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from vidsuite_core.environment import same_code
 from vidsuite_core.errors import UsageError, VidsuiteError
-from vidsuite_core.ids import differences
-from vidsuite_core.runner.files import read_regular
-from vidsuite_core.runner.store import Attempt, Store
-from vidsuite_core.summary import Verified, config_of, device_of, resampled, verified
+from vidsuite_core.results.store import Attempt, Store
+from vidsuite_core.results.summary import Verified, config_of, device_of, resampled, verified
+from vidsuite_core.results.verification import TOLERANCE
+from vidsuite_core.support.environment import same_code
+from vidsuite_core.support.files import read_regular
+from vidsuite_core.support.ids import differences
+from vidsuite_core.support.text import shown_name
 from vidsuite_core.tasks.base import select_variant
-from vidsuite_core.text import shown_name
-from vidsuite_core.verification import TOLERANCE
 
 if TYPE_CHECKING:
-    from vidsuite_core.results import Record
+    from vidsuite_core.results.record import Record
     from vidsuite_core.runner.bench import BenchOptions, Session, Watcher
     from vidsuite_core.runner.schedule import Planned
     from vidsuite_core.suite import Suite

@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidsuite_core import environment
-from vidsuite_core.ids import differences
+from vidsuite_core.results.cell import Cell
+from vidsuite_core.results.store import KEPT, LOG, Attempt, Store, Workspace
 from vidsuite_core.runner.executor import Job
-from vidsuite_core.runner.plan import Cell
-from vidsuite_core.runner.store import KEPT, LOG, Attempt, Store, Workspace
+from vidsuite_core.support import environment
+from vidsuite_core.support.ids import differences
 
 if TYPE_CHECKING:
-    from vidsuite_core.runner.order import Order
+    from vidsuite_core.engine.order import Order
 
 LOG_LINES = 20
 """Lines of a log's end that a failed attempt's record carries."""
@@ -219,7 +219,7 @@ def _record_or_fault(planned: Planned, workspace: Workspace, outcome: Mapping[st
 
 
 def _record(planned: Planned, workspace: Workspace, outcome: Mapping[str, Any]) -> Any:
-    from vidsuite_core.results import CellFields, Record, Weights
+    from vidsuite_core.results.record import CellFields, Record, Weights
 
     cell, outcome = planned.cell, dict(outcome)
     names = ("plugin", "benchmark", "task", "dataset", "model", "fold", "folds", "seed", "preset")

@@ -16,8 +16,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from vidsuite_core.runner.order import Order
-from vidsuite_core.runner.store import LOG
+from vidsuite_core.engine.order import Order
+from vidsuite_core.results.store import LOG
 
 
 def main() -> None:

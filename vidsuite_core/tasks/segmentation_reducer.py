@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.paths import inside
 from vidsuite_core.samples import VOID
+from vidsuite_core.support.paths import inside
 from vidsuite_core.tasks.base import Reducer
 from vidsuite_core.tasks.segmentation_counts import (
     boundary_counts,

@@ -33,7 +33,7 @@ from vidsuite_core.tasks.base import (
 )
 from vidsuite_core.tasks.segmentation_counts import boundary_f1, class_counts, class_iou, mean_iou, nan_mean, ratio
 from vidsuite_core.tasks.segmentation_reducer import LAGS, FrameReducer
-from vidsuite_core.tasks.streaming import RATES, streaming_counts, streaming_miou, typical_latency
+from vidsuite_core.tasks.streaming_miou import RATES, streaming_counts, streaming_miou, typical_latency
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +67,7 @@ class VideoSegmentation(Task):
       class does, right or wrong. Read it beside `miou`: a constant prediction has 1.
     - `streaming_miou`: mIoU when each frame is scored as it arrives, over sequences of more than one predicted frame;
       not known, NaN, where there is none. Predictions are taken as if each had the context it was made with; for a
-      network with a memory and a latency above 1 / fps that is optimistic. See `vidsuite_core.tasks.streaming`.
+      network with a memory and a latency above 1 / fps that is optimistic. See `vidsuite_core.tasks.streaming_miou`.
 
     Frames in which nothing defines a mean, as those that are void throughout, are left out of it.
     """

@@ -88,7 +88,7 @@ def fetch(spec: WeightsSpec, progress: Progress | None = None) -> Path:
         WeightsUnavailable: offline, no source, or the source cannot be reached; the text says what to do.
         VidsuiteError: what came is not what the spec names.
     """
-    from vidsuite_core.paths import offline, weights_home
+    from vidsuite_core.support.paths import offline, weights_home
 
     if found := locate(spec):
         return found
@@ -113,7 +113,7 @@ def install(spec: WeightsSpec, file: Path) -> Path:
     Raises:
         VidsuiteError: it is neither; files are told apart by their hashes.
     """
-    from vidsuite_core.paths import weights_home
+    from vidsuite_core.support.paths import weights_home
 
     file = Path(file)
     if not file.is_file():
@@ -194,7 +194,7 @@ def _keep(spec: WeightsSpec, state: Mapping[str, Tensor], origin: str, download_
     """Check the tensors against the spec, then save them and, last, their record."""
     import torch
 
-    from vidsuite_core.paths import atomic_write
+    from vidsuite_core.support.paths import atomic_write
 
     content = content_sha256(state)
     if spec.content_sha256 and content != spec.content_sha256.lower():
@@ -247,7 +247,7 @@ def _require_hash(spec: WeightsSpec) -> None:
 
 
 def _place(spec: WeightsSpec) -> Path:
-    from vidsuite_core.paths import weights_home
+    from vidsuite_core.support.paths import weights_home
 
     return weights_home() / f"{spec.name}.pt"
 

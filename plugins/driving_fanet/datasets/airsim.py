@@ -30,7 +30,7 @@ from pathlib import Path
 from vidsuite_core.datasets import Progress
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.samples import VOID
-from vidsuite_core.text import natural
+from vidsuite_core.support.text import natural
 from vidsuite_plugins.driving_fanet.classes import AIRSIM
 from vidsuite_plugins.driving_fanet.datasets.airsim_classes import ClassMap, read_class_map, read_csv
 from vidsuite_plugins.driving_fanet.datasets.files import LabelCode, attempt_all, png_size, require_all, require_size
@@ -197,7 +197,7 @@ def _convert_one(scene: Path, segmentation: Path, labels: Path, classes: ClassMa
     import cv2
     import numpy as np
 
-    from vidsuite_core.video.images import read_image
+    from vidsuite_core.media.images import read_image
 
     image = read_image(segmentation)
     if image.dtype != np.uint8:

@@ -62,7 +62,7 @@ class CamVid(ImportedDataset):
 
     def mark_of(self, path: Path) -> str:
         """The sha256: the set is small."""
-        from vidsuite_core.video import content_hash
+        from vidsuite_core.media import content_hash
 
         return content_hash(path)
 

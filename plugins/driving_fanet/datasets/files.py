@@ -50,7 +50,7 @@ class LabelCode:
         """
         import numpy as np
 
-        from vidsuite_core.video.images import read_image
+        from vidsuite_core.media.images import read_image
 
         values = read_image(path)
         if values.shape[2] != 1 or values.dtype != np.uint8:

@@ -19,9 +19,9 @@ from typing import Any
 
 from vidsuite_core.datasets import Dataset, Progress, digest, silent
 from vidsuite_core.errors import DataNotReady, VidsuiteError
-from vidsuite_core.overlay import RGB
-from vidsuite_core.paths import atomic_folder
+from vidsuite_core.media.overlay import RGB
 from vidsuite_core.samples import FrameSample, FrameSequence
+from vidsuite_core.support.paths import atomic_folder
 from vidsuite_plugins.driving_fanet.classes import palette
 from vidsuite_plugins.driving_fanet.datasets.files import (
     LabelCode,
@@ -208,7 +208,7 @@ class ImportedDataset(Dataset):
 
     def _decoded(self, source: Path, frame: Frame) -> Frame:
         """The frame as it is now on disk, all of its pixels having been read, not its size alone."""
-        from vidsuite_core.video.images import read_image
+        from vidsuite_core.media.images import read_image
 
         read_image(source / frame.image)
         return self._seen(source, self.folder, frame)[0]

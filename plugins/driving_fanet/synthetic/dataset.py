@@ -21,9 +21,9 @@ from typing import IO
 
 from vidsuite_core.datasets import Dataset, Progress, digest, silent
 from vidsuite_core.errors import DataNotReady, UsageError, VidsuiteError
-from vidsuite_core.overlay import RGB
-from vidsuite_core.paths import atomic_folder, stale_temporaries
+from vidsuite_core.media.overlay import RGB
 from vidsuite_core.samples import FrameSample, FrameSequence
+from vidsuite_core.support.paths import atomic_folder, stale_temporaries
 from vidsuite_plugins.driving_fanet.classes import AIRSIM, palette
 from vidsuite_plugins.driving_fanet.synthetic.sequence import FPS, Footage, Options, Planned, plan
 
@@ -209,7 +209,7 @@ def render_sequence(options: Options, planned: Planned, root: Path) -> Iterator[
 
     A folder without its record is removed first: something was lost from it.
     """
-    from vidsuite_core.video import content_hash
+    from vidsuite_core.media import content_hash
 
     target = root / planned.name
     there = target.is_dir()  # before its record is looked for: another process may put the whole folder there

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from vidsuite_core.datasets import Progress, digest, silent
 from vidsuite_core.errors import UsageError, VidsuiteError
-from vidsuite_core.paths import atomic_folder
 from vidsuite_core.samples import Box
+from vidsuite_core.support.paths import atomic_folder
 from vidsuite_plugins.seizure_i3d.data import CLIP, SHORTEST, Recording, RecordingsDataset
 from vidsuite_plugins.seizure_i3d.synthetic.motion import (
     Difficulty,
@@ -86,7 +86,7 @@ def render_recording(options: Options, planned: Planned) -> Rendered:
 
 def write_recording(options: Options, planned: Planned, folder: Path) -> Recording:
     """Render one recording into an H.264 file in `folder`."""
-    from vidsuite_core.video import content_hash, write_video
+    from vidsuite_core.media import content_hash, write_video
 
     rendered = render_recording(options, planned)
     path = folder / f"{planned.name}.mp4"

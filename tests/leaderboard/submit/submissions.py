@@ -13,10 +13,10 @@ from board_runs import BEGINNING, HARDWARE, SEIZURE
 from board_runs import attempt as whole_attempt
 from helpers import core_suite, keep, make_cell, score_rows
 
-from vidsuite_core.ids import digest
-from vidsuite_core.runner.files import file_sha256
-from vidsuite_core.runner.plan import Cell
-from vidsuite_core.runner.store import PREDICTIONS, RESULT, Attempt, Store
+from vidsuite_core.results.cell import Cell
+from vidsuite_core.results.store import PREDICTIONS, RESULT, Attempt, Store
+from vidsuite_core.support.files import file_sha256
+from vidsuite_core.support.ids import digest
 from vidsuite_leaderboard.submit import packfile
 from vidsuite_leaderboard.submit.packs import Report
 from vidsuite_leaderboard.submit.submission import SUBMISSION

@@ -20,9 +20,9 @@ from submissions import BY, FOLDS, attempt, faults, good, repacked, repredict, r
 import vidsuite_core as vs
 from vidsuite_core.errors import UsageError
 from vidsuite_core.protocols import make_folds
-from vidsuite_core.runner.files import file_sha256
+from vidsuite_core.results.store import LOG, PREDICTIONS, RESULT, Store
 from vidsuite_core.runner.plan import plan_cells
-from vidsuite_core.runner.store import LOG, PREDICTIONS, RESULT, Store
+from vidsuite_core.support.files import file_sha256
 from vidsuite_leaderboard.submit import packs as submitting
 from vidsuite_leaderboard.submit.packs import check, pack
 from vidsuite_leaderboard.submit.submission import sources_below

@@ -15,8 +15,8 @@ from submissions import BY, FOLDS, MODEL, altered, attempt, failed, faults, good
 
 import vidsuite_core as vs
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.runner.files import file_sha256
-from vidsuite_core.runner.store import RESULT, read_attempt
+from vidsuite_core.results.store import RESULT, read_attempt
+from vidsuite_core.support.files import file_sha256
 from vidsuite_leaderboard import site
 from vidsuite_leaderboard.submit.packs import check, pack
 from vidsuite_leaderboard.submit.submission import SUBMISSION, sources_below

@@ -14,7 +14,7 @@ from called import vidsuite
 from submissions import good
 
 import vidsuite_core as vs
-from vidsuite_core.runner.store import RESULT
+from vidsuite_core.results.store import RESULT
 from vidsuite_leaderboard import site
 from vidsuite_leaderboard.collect import Source
 from vidsuite_leaderboard.submit.submission import SUBMISSION

@@ -3,10 +3,10 @@
 import numpy as np
 
 from vidsuite_core.datasets import Dataset, silent
-from vidsuite_core.ids import digest
-from vidsuite_core.paths import atomic_folder
+from vidsuite_core.media import write_video
 from vidsuite_core.samples import ClipSample
-from vidsuite_core.video import write_video
+from vidsuite_core.support.ids import digest
+from vidsuite_core.support.paths import atomic_folder
 
 FRAMES, SIDE = 12, 32
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.errors import UsageError
-from vidsuite_core.summary import Row, Summary
-from vidsuite_core.text import printable
+from vidsuite_core.results.summary import Row, Summary
+from vidsuite_core.support.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.runner.files import read_regular
+from vidsuite_core.support.files import read_regular
 
 SCHEMA_VERSION = 1
 MAX_BYTES = 16 * 2**20

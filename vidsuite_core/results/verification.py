@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.ids import digest
-from vidsuite_core.runner.plan import Cell
+from vidsuite_core.results.cell import Cell
 from vidsuite_core.specs import resolve
+from vidsuite_core.support.ids import digest
 from vidsuite_core.tasks.base import Task, select_variant, variants
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from vidsuite_core.results import Record
-    from vidsuite_core.runner.store import Attempt
+    from vidsuite_core.results.record import Record
+    from vidsuite_core.results.store import Attempt
     from vidsuite_core.suite import Suite
 
 

@@ -6,9 +6,10 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidsuite_core.video.base import MAX_FRAME_PIXELS, Video, VideoError, VideoInfo, View
-from vidsuite_core.video.containers import missing_bytes
-from vidsuite_core.video.index import (
+from vidsuite_core.media.base import MAX_FRAME_PIXELS, Video, VideoError, VideoInfo, View
+from vidsuite_core.media.containers import missing_bytes
+from vidsuite_core.media.decoder import Converter, Decoder, layout
+from vidsuite_core.media.index import (
     MEMO,
     ONE_FRAME_PER_PACKET,
     FrameIndex,
@@ -16,7 +17,6 @@ from vidsuite_core.video.index import (
     declared_frames,
     index_packets,
 )
-from vidsuite_core.video.stream import Converter, Decoder, layout
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

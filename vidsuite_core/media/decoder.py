@@ -7,8 +7,8 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vidsuite_core.video.base import MAX_FRAME_PIXELS, VideoError, View
-from vidsuite_core.video.index import ONE_FRAME_PER_PACKET, FrameIndex
+from vidsuite_core.media.base import MAX_FRAME_PIXELS, VideoError, View
+from vidsuite_core.media.index import ONE_FRAME_PER_PACKET, FrameIndex
 
 if TYPE_CHECKING:
     from av import Packet

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.ids import digest
-from vidsuite_core.paths import cache_home, stale_temporaries, temporary_file
+from vidsuite_core.support.ids import digest
+from vidsuite_core.support.paths import cache_home, stale_temporaries, temporary_file
 
 if TYPE_CHECKING:
     import numpy as np

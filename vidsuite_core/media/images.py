@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vidsuite_core.video.base import MAX_FRAME_PIXELS, Video, VideoError, VideoInfo, View
+from vidsuite_core.media.base import MAX_FRAME_PIXELS, Video, VideoError, VideoInfo, View
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,7 +19,7 @@ class Order:
         device: "cpu" or "cuda".
         folder: the attempt's temporary folder.
         cost: whether this cell measures what a prediction costs.
-        keep: further files to keep with the attempt, see `vidsuite_core.runner.store.KEPT`.
+        keep: further files to keep with the attempt, see `vidsuite_core.results.store.KEPT`.
     """
 
     score_key: Mapping[str, Any]

@@ -14,10 +14,10 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from vidsuite_core.video.base import MAX_FRAME_PIXELS, MAX_READ_BYTES, Video, VideoError, VideoInfo
-from vidsuite_core.video.decode import FileVideo
-from vidsuite_core.video.encode import write_video
-from vidsuite_core.video.images import ImageVideo
+from vidsuite_core.media.base import MAX_FRAME_PIXELS, MAX_READ_BYTES, Video, VideoError, VideoInfo
+from vidsuite_core.media.encode import write_video
+from vidsuite_core.media.file import FileVideo
+from vidsuite_core.media.images import ImageVideo
 
 __all__ = [
     "MAX_FRAME_PIXELS",

@@ -8,18 +8,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from vidsuite_core.environment import same_code
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.ids import digest
-from vidsuite_core.runner.store import Attempt
+from vidsuite_core.results.store import Attempt
+from vidsuite_core.results.verification import recomputed
 from vidsuite_core.specs import resolve
+from vidsuite_core.support.environment import same_code
+from vidsuite_core.support.ids import digest
 from vidsuite_core.tasks.base import DRAWS, ScoreInfo, Task, select_variant, variants
-from vidsuite_core.verification import recomputed
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from vidsuite_core.results import Record
+    from vidsuite_core.results.record import Record
     from vidsuite_core.suite import Suite
     from vidsuite_core.tasks.base import Arrays
 

@@ -9,8 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
-from vidsuite_core.paths import atomic_write
-from vidsuite_core.video.base import MAX_FRAME_PIXELS, VideoError
+from vidsuite_core.media.base import MAX_FRAME_PIXELS, VideoError
+from vidsuite_core.support.paths import atomic_write
 
 if TYPE_CHECKING:
     import numpy as np

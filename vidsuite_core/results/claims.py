@@ -7,16 +7,15 @@ and harms nothing.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import platform
 import shutil
 import time
 from pathlib import Path
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.runner.files import read_regular, write_synced
+from vidsuite_core.support.environment import host_hash
+from vidsuite_core.support.files import read_regular, write_synced
 
 OWNER = "owner.json"
 WORK = "checkpoints"
@@ -26,11 +25,6 @@ STALE_AFTER = 600.0
 _UNNAMED = 5.0
 """Seconds that a temporary folder may be without its owner's name."""
 _OWNER_BYTES = 4096
-
-
-def host_hash() -> str:
-    """The host's name as a hash: enough to tell machines apart, not to name them."""
-    return hashlib.sha256(f"vidsuite:{platform.node()}".encode()).hexdigest()[:12]
 
 
 def claim(temporary: Path) -> None:

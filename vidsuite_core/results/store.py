@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.paths import cache_home
-from vidsuite_core.runner.claims import OWNER, WORK, claim, disown, is_alive, orphans, take_over, temporaries
-from vidsuite_core.runner.files import file_sha256, read_predictions, sync, write_predictions, write_synced
+from vidsuite_core.results.claims import OWNER, WORK, claim, disown, is_alive, orphans, take_over, temporaries
+from vidsuite_core.support.files import file_sha256, read_predictions, sync, write_predictions, write_synced
+from vidsuite_core.support.paths import cache_home
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from vidsuite_core.results import Record
+    from vidsuite_core.results.record import Record
 
 __all__ = [
     "CONFIG", "KEPT", "LOG", "OWNER", "PREDICTIONS", "RESULT", "WORK",
@@ -217,7 +217,7 @@ def read_attempt(path: Path) -> Attempt:
     Raises:
         VidsuiteError: a link, an unreadable record, or a folder that is not its record's.
     """
-    from vidsuite_core.results import read_record
+    from vidsuite_core.results.record import read_record
 
     if path.is_symlink():
         raise VidsuiteError(_LINK)

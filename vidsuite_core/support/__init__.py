@@ -1,0 +1,1 @@
+"""Small helpers: ids, paths, files, caches, text, and what the machine is."""
