@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vidsuite_plugins.seizure_i3d.models.i3d import InceptionI3d, build
+from vidsuite_core.networks.i3d import InceptionI3d, build
 from vidsuite_plugins.seizure_i3d.models.i3d_fast import fast_extractor, multiplies_bf16
 
 PLAIN = "fp32-exact"

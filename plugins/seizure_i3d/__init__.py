@@ -63,7 +63,7 @@ def vidsuite_models():
             name="i3d",
             summary="Inception-v1 I3D, Kinetics-400 classes: the network by itself",
             task=_TASK,
-            network=f"{__name__}.models.i3d:build",
+            network="vidsuite_core.networks.i3d:build",
             weights=i3d,
             paper="Carreira & Zisserman 2017",
         ),

@@ -14,9 +14,9 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from vidsuite_core.errors import UsageError, VidsuiteError
+from vidsuite_core.networks.i3d import InceptionI3d
 from vidsuite_core.weights import load
 from vidsuite_plugins.seizure_i3d.models.baselines import PooledLogReg, SingleFrameFc
-from vidsuite_plugins.seizure_i3d.models.i3d import InceptionI3d
 from vidsuite_plugins.seizure_i3d.models.i3d_classifier import I3dClassifier, load_all_but_logits
 from vidsuite_plugins.seizure_i3d.models.inception2d import Inception2d, collapse_to_2d
 

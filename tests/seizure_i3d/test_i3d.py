@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidsuite_core.errors import UsageError, VidsuiteError
-from vidsuite_plugins.seizure_i3d.models import i3d_fast
-from vidsuite_plugins.seizure_i3d.models.i3d import (
+from vidsuite_core.networks.i3d import (
     InceptionI3d,
     SameMaxPool3d,
     build,
@@ -23,6 +22,7 @@ from vidsuite_plugins.seizure_i3d.models.i3d import (
     pool_features,
     same_padding,
 )
+from vidsuite_plugins.seizure_i3d.models import i3d_fast
 from vidsuite_plugins.seizure_i3d.models.i3d_fast import SeparableMaxPool3d, fast_extractor
 
 WEIGHTS = Path("weights", "i3d_rgb_kinetics400")

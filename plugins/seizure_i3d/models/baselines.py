@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from vidsuite_core.errors import UsageError, VidsuiteError
+from vidsuite_core.networks.i3d import FEATURES
 from vidsuite_plugins.seizure_i3d.models.heads import ClipClassifier, FcHead, Samples
-from vidsuite_plugins.seizure_i3d.models.i3d import FEATURES
 from vidsuite_plugins.seizure_i3d.models.lstm_fc import valid_steps
 from vidsuite_plugins.seizure_i3d.models.registry import MODELS
 

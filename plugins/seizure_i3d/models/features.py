@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from vidsuite_core.errors import UsageError
+from vidsuite_core.networks import i3d
 from vidsuite_core.weights import content_sha256
-from vidsuite_plugins.seizure_i3d.models import i3d, inception2d
+from vidsuite_plugins.seizure_i3d.models import inception2d
 from vidsuite_plugins.seizure_i3d.models.i3d_fast import fast_extractor
 from vidsuite_plugins.seizure_i3d.models.lstm_fc import MASK_VALUE
 from vidsuite_plugins.seizure_i3d.models.registry import MODELS

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from vidsuite_core.errors import UsageError
-from vidsuite_plugins.seizure_i3d.models.i3d import (
+from vidsuite_core.networks.i3d import (
     InceptionI3d,
     InceptionModule,
     SameMaxPool3d,

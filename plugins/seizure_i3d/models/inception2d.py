@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_plugins.seizure_i3d.models.i3d import BN_EPS, MIXED, same_padding
+from vidsuite_core.networks.i3d import BN_EPS, MIXED, same_padding
 
 Branches = tuple[int, int, int, int, int, int]
 
