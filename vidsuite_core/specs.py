@@ -105,6 +105,7 @@ class WeightsSpec(Spec):
     eight hex digits, as OpenMMLab puts them in file names) and is checked before anything is opened.
     `convert` (`"module:function"`) turns the downloaded file into a state dict; `content_sha256`
     is the hash of the resulting tensors (`vidsuite_core.weights.content_sha256`).
+    `without` says what a quick run does where they cannot be had, if it is not that random ones stand in.
     """
 
     trained_on: str
@@ -116,6 +117,7 @@ class WeightsSpec(Spec):
     size: int | None = None
     convert: str = ""
     content_sha256: str = ""
+    without: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

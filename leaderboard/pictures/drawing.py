@@ -22,7 +22,7 @@ FRAMES = 6
 COLUMNS = 3
 _TALLEST = 2.0
 """Height of a panel as a multiple of its width, at most."""
-_CROP = (240, 228, 66)
+_REGION = (240, 228, 66)
 _WRONG = (214, 40, 40)
 
 
@@ -35,7 +35,7 @@ def jpeg(picture: np.ndarray) -> bytes:
 
 
 def clip_picture(sample: ClipSample) -> np.ndarray:
-    """Frames of a clip in reading order, each with its time, and the crop where the sample brings the boxes for it."""
+    """Frames of a clip in reading order, each with its time and the regions that the sample brings."""
     import numpy as np
 
     from vidsuite_core import openmmlab
@@ -50,7 +50,7 @@ def clip_picture(sample: ClipSample) -> np.ndarray:
     panels = []
     for place, frame in zip(places, frames, strict=True):
         rgb = np.repeat(frame, 3, axis=2) if frame.shape[2] == 1 else frame
-        panel = _fit(_with_crop(rgb, sample), COLUMNS)
+        panel = _fit(_with_regions(rgb, sample), COLUMNS)
         panels.append(caption(panel, f"{(place - sample.start) / sample.fps:.1f} s"))
     return _grid(panels, COLUMNS)
 
@@ -83,19 +83,15 @@ def frame_picture(sample: FrameSample, found: np.ndarray, palette: Sequence[RGB]
     return _grid([caption(np.ascontiguousarray(panel), name) for name, panel in panels.items()], 2)
 
 
-def _with_crop(frame: np.ndarray, sample: ClipSample) -> np.ndarray:
-    """The frame with the box that its recording is cropped to by the boxes that it brings."""
+def _with_regions(frame: np.ndarray, sample: ClipSample) -> np.ndarray:
+    """The frame with the regions that its recording brings."""
     import cv2
 
-    from vidsuite_core.crop import CropRule, choose_crop, given
-
-    height, width = frame.shape[:2]
-    crop = choose_crop(given(sample.boxes), width, height, CropRule(), "given")
     drawn = frame.copy()
-    if crop.status == "cropped":
-        x1, y1, x2, y2 = crop.box
-        thick = max(round(width * COLUMNS / WIDTH), 1)
-        cv2.rectangle(drawn, (x1, y1), (x2 - 1, y2 - 1), _CROP, thick)
+    thick = max(round(frame.shape[1] * COLUMNS / WIDTH), 1)
+    for box in sample.boxes.values():
+        x1, y1, x2, y2 = (round(side) for side in box)
+        cv2.rectangle(drawn, (x1, y1), (x2 - 1, y2 - 1), _REGION, thick)
     return drawn
 
 

@@ -89,6 +89,7 @@ def vidsuite_benchmarks():
 @hookimpl
 def vidsuite_weights():
     """Weights that the recipes start from."""
+    uncropped = "no regions were looked for: whole frames were used"
     return [
         WeightsSpec(
             name="i3d_rgb_kinetics400",
@@ -110,6 +111,7 @@ def vidsuite_weights():
             url="https://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/mask_rcnn_r101_fpn_2x_coco/"
             "mask_rcnn_r101_fpn_2x_coco_bbox_mAP-0.408__segm_mAP-0.366_20200505_071027-14b391c7.pth",
             sha256="14b391c7",
+            without=uncropped,
         ),
         WeightsSpec(
             name="yolox_nano_coco",
@@ -117,17 +119,23 @@ def vidsuite_weights():
             trained_on="COCO 2017 (person, bed and 78 more)",
             licence="Apache-2.0",
             content_sha256="bcc4eefcacd8f24b0b155e0aaf38dc8c9b2e41f5b6f4f1533756faca577a74ed",
+            without=uncropped,
         ),
     ]
 
 
 @hookimpl
 def vidsuite_commands():
-    """The paper's random hyper-parameter search (section 3.5.1)."""
+    """The paper's random hyper-parameter search (section 3.5.1), and its check of crops by eye (3.3.1)."""
     return [
+        CommandSpec(
+            name="crops",
+            summary="Draw a contact sheet of every recording's crop, with the success rate, for checking by eye.",
+            builder=f"{__name__}.crop.command:crops",
+        ),
         CommandSpec(
             name="seizure_search",
             summary="Random search of the LSTM-FC's hyper-parameters.",
             builder=f"{__name__}.search:search",
-        )
+        ),
     ]

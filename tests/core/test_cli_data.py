@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from vidsuite_core.cli.data import data
 from vidsuite_core.media import write_video
+from vidsuite_plugins.seizure_i3d.crop.command import crops
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,12 @@ def test_recordings_are_imported_by_the_plugins_name_and_drawn(imported: Path, t
     said = call("import", "seizure_i3d", imported)
     assert "4 recordings of 4 subjects" in said.output
     out = tmp_path / "crops.html"
-    drawn = call("crops", "seizure_i3d/recordings", "--out", out, "--source", "given")
+    drawn = CliRunner().invoke(
+        crops,
+        ["seizure_i3d/recordings", "--out", str(out), "--source", "given"],
+        catch_exceptions=False,
+        standalone_mode=False,
+    )
     assert "3 of 4 cropped (75.00 %)" in drawn.output
     page = out.read_text()
     assert "Content-Security-Policy" in page

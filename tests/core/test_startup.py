@@ -17,7 +17,7 @@ HEAVY = (
     "scipy", "pyarrow",
 )  # fmt: skip
 GROUPS = {
-    "data": ("list", "prepare", "import", "verify", "crops", "cache"),
+    "data": ("list", "prepare", "import", "verify", "cache"),
     "weights": ("list", "get", "verify"),
 }
 HELPS = [

@@ -10,8 +10,6 @@ import pytest
 
 from vidsuite_core.engine.clips import ReadClip, first_frame, fit_square, to_uint8
 from vidsuite_core.engine.data import PackClip, entry
-from vidsuite_core.engine.regions import Cropper
-from vidsuite_core.errors import UsageError
 from vidsuite_core.media import write_video
 from vidsuite_core.samples import ClipSample
 
@@ -81,28 +79,3 @@ def test_a_cached_clip_is_the_same_clip(sample: ClipSample) -> None:
     assert reader.key(sample) != reader.key(replace(sample, stop=24))
     assert reader.key(sample) != reader.key(replace(sample, content="d"))
     assert reader.key(sample) != ReadClip(size=64, cached=True).key(sample)
-
-
-def test_given_boxes_make_the_crop_and_the_key(sample: ClipSample) -> None:
-    boxed = replace(
-        sample, boxes={"bed": (10.0, 10.0, 30.0, 30.0), "person": (20.0, 15.0, 40.0, 25.0)}, content="boxed"
-    )
-    crop = Cropper().crop(boxed)
-    # Merged 10..40 x 10..30, 20 % of 30 and of 20 more on each side (section 3.3.1), clipped to 60 x 40.
-    assert crop.box == (4, 6, 46, 34)
-    assert (crop.status, crop.source) == ("cropped", "given")
-    reader = ReadClip(size=32, crop={"source": "given"})
-    assert reader.key(boxed)["box"] == [4, 6, 46, 34]
-    clip = reader(entry(boxed))["clip"]
-    assert len(np.flatnonzero(clip[0, :, 16, 0])) == round(28 * 32 / 42)
-
-
-def test_a_missing_region_or_detector_keeps_the_whole_frame(sample: ClipSample) -> None:
-    only_bed = replace(sample, boxes={"bed": (1.0, 1.0, 9.0, 9.0)})
-    missing = Cropper(source="given").crop(only_bed)
-    assert (missing.status, missing.box) == ("whole_frame", (0, 0, 60, 40))
-    assert "person" in missing.reason
-    nobody = Cropper().crop(replace(only_bed, content="e"))
-    assert (nobody.status, nobody.source) == ("whole_frame", "none")
-    with pytest.raises(UsageError, match="is none of"):
-        Cropper(source="guess")

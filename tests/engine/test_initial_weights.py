@@ -8,10 +8,9 @@ import pytest
 import torch
 
 import vidsuite_core as vs
-from vidsuite_core.engine.config import cell_config, parse_options, settle_crop
+from vidsuite_core.engine.config import cell_config, parse_options
 from vidsuite_core.errors import UsageError, WeightsUnavailable
 from vidsuite_core.runner.initial_weights import InitialWeights
-from vidsuite_core.samples import ClipSample
 from vidsuite_core.weights import content_sha256
 
 I3D = "i3d_rgb_kinetics400"
@@ -76,22 +75,3 @@ def test_cfg_options_that_cannot_be_read_or_fit_nothing_are_refused(suite: vs.Su
     ]:
         with pytest.raises(UsageError, match=words):
             config(suite, option)
-
-
-def test_the_detector_is_not_asked_for_where_all_samples_bring_boxes(suite: vs.Suite) -> None:
-    boxes = {"bed": (0.0, 0.0, 9.0, 9.0), "person": (0.0, 0.0, 5.0, 5.0)}
-    sample = ClipSample(
-        id="a", subject="s", recording="r", label=0, video=Path("v"), start=0, stop=9, fps=30, content="c", boxes=boxes
-    )
-    bare = ClipSample(
-        id="b", subject="s", recording="r", label=0, video=Path("v"), start=0, stop=9, fps=30, content="c"
-    )
-    for samples, options, detects in [
-        ([sample], (), False),
-        ([sample, bare], (), True),
-        ([sample], ("crop.source=detector",), True),
-        ([bare], ("crop.source=given",), False),
-    ]:
-        resolved = config(suite, *options)
-        settle_crop(resolved, samples)
-        assert bool(resolved["crop"]["detector"]) is detects  # type: ignore[index]

@@ -13,8 +13,8 @@ from vidsuite_core.suite import DatasetHandle, Suite, load
 SHOWN = 20
 """Faults that `verify` names one by one."""
 
-_ROOT = click.option("--root", type=click.Path(path_type=Path), help="Folder of the data; by default below the cache.")
-_PRESET = click.option("--preset", default="quick", show_default=True, help="Whose size of the dataset is meant.")
+ROOT = click.option("--root", type=click.Path(path_type=Path), help="Folder of the data; by default below the cache.")
+PRESET = click.option("--preset", default="quick", show_default=True, help="Whose size of the dataset is meant.")
 
 
 @click.group()
@@ -29,7 +29,7 @@ def list_(as_json: bool) -> int:
     suite = load()
     rows = []
     for handle in suite.datasets.values():
-        opened = _open(suite, handle, None, "quick")
+        opened = open_dataset(suite, handle, None, "quick")
         rows.append(
             {"name": handle.key, "summary": handle.spec.summary, "licence": handle.spec.licence,
              "synthetic": handle.spec.synthetic, "root": str(opened.root), "ready": opened.is_ready()}
@@ -45,8 +45,8 @@ def list_(as_json: bool) -> int:
 
 @data.command()
 @click.argument("name")
-@_ROOT
-@_PRESET
+@ROOT
+@PRESET
 def prepare(name: str, root: Path | None, preset: str) -> int:
     """Generate or download a dataset; does nothing where all is there."""
     from rich.console import Console
@@ -54,7 +54,7 @@ def prepare(name: str, root: Path | None, preset: str) -> int:
     from vidsuite_core.cli.progress import watcher_for
 
     suite = load()
-    dataset = _open(suite, suite.datasets[name], root, preset)
+    dataset = open_dataset(suite, suite.datasets[name], root, preset)
     with watcher_for(Console()) as watcher:
         dataset.prepare(watcher.preparing)
     click.echo(f"{name}: {len(dataset.samples())} samples in {dataset.root}")
@@ -64,8 +64,8 @@ def prepare(name: str, root: Path | None, preset: str) -> int:
 @data.command("import")
 @click.argument("name")
 @click.argument("source", type=click.Path(path_type=Path, exists=True))
-@_ROOT
-@_PRESET
+@ROOT
+@PRESET
 def import_(name: str, source: Path, root: Path | None, preset: str) -> int:
     """Take your copy of a dataset; with a plugin's NAME, your own recordings for it, from a manifest.
 
@@ -78,7 +78,7 @@ def import_(name: str, source: Path, root: Path | None, preset: str) -> int:
     suite = load()
     own = [handle for handle in suite.datasets.of_plugin(name) if handle.spec.users_own]
     handle = own[0] if own else suite.datasets[name]
-    dataset = _open(suite, handle, root, preset)
+    dataset = open_dataset(suite, handle, root, preset)
     with watcher_for(Console()) as watcher:
         line = dataset.import_from(source, watcher.preparing)
     click.echo(f"{handle.key}: {line}")
@@ -87,8 +87,8 @@ def import_(name: str, source: Path, root: Path | None, preset: str) -> int:
 
 @data.command()
 @click.argument("name")
-@_ROOT
-@_PRESET
+@ROOT
+@PRESET
 def verify(name: str, root: Path | None, preset: str) -> int:
     """Check a dataset's files against what was recorded when it was prepared."""
     from rich.console import Console
@@ -97,50 +97,12 @@ def verify(name: str, root: Path | None, preset: str) -> int:
 
     suite = load()
     with watcher_for(Console(stderr=True)) as watcher:
-        faults = _open(suite, suite.datasets[name], root, preset).verify(watcher.preparing)
+        faults = open_dataset(suite, suite.datasets[name], root, preset).verify(watcher.preparing)
     for line in faults[:SHOWN] or ["well"]:
         click.echo(f"{name}: {line}")
     if len(faults) > SHOWN:
         click.echo(f"{name}: and {len(faults) - SHOWN} more")
     return 1 if faults else 0
-
-
-@data.command()
-@click.argument("name")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="PNG or HTML file to write.")
-@click.option(
-    "--source",
-    default="auto",
-    show_default=True,
-    type=click.Choice(("auto", "given", "detector")),
-    help="Boxes that recordings bring along, or detected ones.",
-)
-@click.option(
-    "--detector",
-    metavar="CONFIG",
-    default="mask_rcnn/mask-rcnn_r101_fpn_2x_coco",
-    show_default=True,
-    help="Config file, or name of one of mmdet's.",
-)
-@click.option("--weights", type=click.Path(path_type=Path, exists=True), help="The detector's weights.")
-@_ROOT
-@_PRESET
-def crops(
-    name: str, out: Path, source: str, detector: str, weights: Path | None, root: Path | None, preset: str
-) -> int:
-    """Draw a contact sheet of every recording's crop, with the success rate, for checking by eye."""
-    from rich.console import Console
-
-    from vidsuite_core.cli.progress import watcher_for
-    from vidsuite_core.engine.sheet import crop_sheet
-
-    suite = load()
-    dataset = _open(suite, suite.datasets[name], root, preset)
-    options = {"source": source, "detector": {"config": detector, "weights": weights and str(weights)}}
-    with watcher_for(Console()) as watcher:
-        line = crop_sheet(dataset, out, options, watcher.preparing)
-    click.echo(line)
-    return 0
 
 
 @data.command()
@@ -162,7 +124,7 @@ def cache(clear: bool, as_json: bool) -> int:
     return 0
 
 
-def _open(suite: Suite, handle: DatasetHandle, root: Path | None, preset: str) -> Any:
+def open_dataset(suite: Suite, handle: DatasetHandle, root: Path | None, preset: str) -> Any:
     """The dataset as its plugin's benchmarks open it under a preset."""
     from vidsuite_core.benchmark import dataset_options
 

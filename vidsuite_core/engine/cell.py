@@ -157,7 +157,7 @@ def _run(order: Order, course: _Course) -> dict[str, Any]:
         result = scored(task, arrays)
         result["details"]["chosen_epoch"] = chosen
         result["details"]["path"] = _path(runner.model, sets["test"], config)
-        result["details"] |= _crops(sets["test"])
+        result["details"] |= _pipeline_details(sets["test"])
     if order.cost:
         with course.phase("cost"):
             result["efficiency"] = cost.measure(
@@ -259,12 +259,13 @@ def _balanced(samples: Sequence[Any], classes: int) -> list[float]:
     return [len(labels) / (classes * max(1, labels.count(k))) if labels else 1.0 for k in range(classes)]
 
 
-def _crops(dataset: Any) -> dict[str, Any]:
-    """Status of each scored recording's crop, where the pipeline crops."""
-    reader = next((t for t in dataset.pipeline.transforms if getattr(t, "cropper", None)), None)
-    if reader is None:
-        return {}
-    return {"crops": {s.recording: reader.cropper.crop(s).to_json() for s in dataset.samples}}
+def _pipeline_details(dataset: Any) -> dict[str, Any]:
+    """What the scored samples' transforms have to tell, as the status of each recording's crop."""
+    told: dict[str, Any] = {}
+    for transform in dataset.pipeline.transforms:
+        if hasattr(transform, "details"):
+            told |= transform.details(dataset.samples)
+    return told
 
 
 def _path(model: Any, dataset: Any, config: Config) -> str:

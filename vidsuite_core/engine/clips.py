@@ -10,7 +10,6 @@ import av
 import cv2
 import numpy as np
 
-from vidsuite_core.engine.regions import Cropper
 from vidsuite_core.engine.registry import TRANSFORMS
 from vidsuite_core.media import open_video
 from vidsuite_core.support.cache import cache_key, frame_cache
@@ -33,13 +32,11 @@ class ReadClip:
 
     Args:
         size: side of the square, in pixels.
-        crop: options of `Cropper`, or None to keep whole frames.
         cached: keep the result in the frame cache, for recipes that read each clip many times.
     """
 
-    def __init__(self, size: int = 224, crop: dict[str, Any] | None = None, cached: bool = False) -> None:
+    def __init__(self, size: int = 224, cached: bool = False) -> None:
         self.size = size
-        self.cropper = Cropper(**crop) if crop else None
         self.cached = cached
 
     def key(self, sample: ClipSample) -> dict[str, Any]:
@@ -49,7 +46,7 @@ class ReadClip:
             "range": [sample.start, sample.stop],
             "values": list(sample.value_range) if sample.value_range else None,
             "size": self.size,
-            "box": list(self._box(sample)) if self.cropper else None,
+            "box": self.box(sample),
             "reader": READER,
         }
 
@@ -68,14 +65,14 @@ class ReadClip:
         with open_video(sample.video) as video:
             frames = video.read(sample.start, sample.stop)
         frames = to_uint8(frames, sample)
-        if self.cropper:
-            x1, y1, x2, y2 = self._box(sample)
+        if (box := self.box(sample)) is not None:
+            x1, y1, x2, y2 = box
             frames = frames[:, y1:y2, x1:x2]
         return fit_square(frames, self.size)
 
-    def _box(self, sample: ClipSample) -> tuple[int, int, int, int]:
-        assert self.cropper is not None
-        return self.cropper.crop(sample).box
+    def box(self, sample: ClipSample) -> tuple[int, int, int, int] | None:
+        """The part of the frame that is kept, x1, y1, x2, y2 in whole pixels; None for all of it. For subclasses."""
+        return None
 
 
 def fit_square(frames: np.ndarray, size: int) -> np.ndarray:
@@ -101,7 +98,7 @@ def to_uint8(frames: np.ndarray, sample: ClipSample) -> np.ndarray:
 
 
 def first_frame(sample: ClipSample) -> np.ndarray:
-    """The recording's first frame as uint8 RGB (H, W, 3): what crops are found on (paper, section 3.3.1)."""
+    """The recording's first frame as uint8 RGB (H, W, 3)."""
     with open_video(sample.video) as video:
         frame = to_uint8(video.read(sample.first, sample.first + 1), sample)[0]
     return np.repeat(frame, 3, axis=2) if frame.shape[2] == 1 else frame

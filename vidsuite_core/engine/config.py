@@ -4,6 +4,7 @@ Besides mmengine's own fields (model, train_dataloader, optim_wrapper, train_cfg
     presets: {name: {...}}   merged over the rest for that preset
     selection                "best_on_test" (as many papers do), "inner" or "last": which epoch is scored
     threads                  CPU threads to train with, for networks too small to share among cores
+    settle                   "module:function" of (config, samples), called when cells are planned; changes the config
 and the marks
     "config://NAME"          the config's own top-level field NAME, so that one override reaches all its uses
     "weights://NAME"         the file of named initial weights, or None where random ones stand in
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.errors import UsageError, VidsuiteError
+from vidsuite_core.specs import resolve
 from vidsuite_core.support.ids import plain
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 WEIGHTS, FIELD = "weights://", "config://"
 _WEIGHT_FIELDS = ("weights", "pretrained", "checkpoint", "load_from")
 _RUNNER_FIELDS = (
-    "selection", "threads", "precision", "crop", "train_cfg", "train_dataloader", "val_dataloader", "test_dataloader",
+    "selection", "threads", "precision", "settle", "train_cfg", "train_dataloader", "val_dataloader", "test_dataloader",
     "optim_wrapper", "param_scheduler", "default_hooks", "custom_hooks", "data_preprocessor", "visualizer",
     "env_cfg", "log_level", "log_processor", "default_scope", "deterministic", "load_from", "custom_imports",
 )  # fmt: skip
@@ -120,13 +122,11 @@ def named_weights(config: Mapping[str, Any]) -> set[str]:
     return names
 
 
-def settle_crop(config: dict[str, Any], samples: Sequence[Any]) -> None:
-    """Take the detector out of a config whose samples all bring the boxes that the crop wants: nobody asks it."""
-    crop = config.get("crop")
-    if not crop or crop.get("source", "auto") == "detector":
-        return
-    if crop.get("source") == "given" or all(set(crop["labels"]) <= set(sample.boxes) for sample in samples):
-        crop["detector"] = None
+def settle(config: dict[str, Any], samples: Sequence[Any]) -> None:
+    """Let the recipe adapt itself to the samples of a dataset, by the function `(config, samples)` that it names."""
+    builder = config.pop("settle", None)
+    if builder:
+        resolve(builder)(config, samples)
 
 
 def runtime_config(

@@ -243,7 +243,7 @@ class _Planner:
     def _plan_dataset(self, handle: DatasetHandle, models: Sequence[ModelHandle]) -> list[Planned]:
         entry = self.definition["datasets"].get(handle.spec.name) or {}
         options = dataset_options(self.definition, handle.spec.name, self.options.preset)
-        from vidsuite_core.engine.config import settle_crop
+        from vidsuite_core.engine.config import settle
 
         root = self.options.data or handle.home(options)
         dataset = handle.prepare(root, self.watcher.preparing, **options)
@@ -253,7 +253,7 @@ class _Planner:
         planned = []
         for model in models:
             config = self._config(model, entry)
-            settle_crop(config, samples)
+            settle(config, samples)
             found = self._weights.find(model.key, config)
             cells = plan_cells(
                 benchmark=self.benchmark.key,

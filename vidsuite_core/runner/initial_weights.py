@@ -66,7 +66,7 @@ class InitialWeights:
             found.files[name] = str(path) if path else None
             found.hashes[name] = sha256
             if path is None:
-                found.warnings.append(self._warning(name, config))
+                found.warnings.append(self._warning(name))
         return found
 
     def refuse_unused(self) -> None:
@@ -78,12 +78,9 @@ class InitialWeights:
                 f"--weights {min(unused)}: no model of this run starts from these; they start from {asked}"
             )
 
-    def _warning(self, name: str, config: Mapping[str, Any]) -> str:
-        from vidsuite_core.engine.config import named_weights
-
-        if name in named_weights({**config, "crop": None}):
-            return f"random weights were used in place of {name}"
-        return f"without {name} no regions were looked for: whole frames were used"
+    def _warning(self, name: str) -> str:
+        without = self.suite.weights[name].spec.without
+        return f"without {name} {without}" if without else f"random weights were used in place of {name}"
 
     def _find(self, name: str) -> tuple[Path | None, str]:
         from vidsuite_core import weights

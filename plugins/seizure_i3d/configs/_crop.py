@@ -9,3 +9,4 @@ crop = dict(
     detector=dict(
         config='mask_rcnn/mask-rcnn_r101_fpn_2x_coco',
         weights='weights://mask_rcnn_r101_fpn_coco'))
+settle = 'vidsuite_plugins.seizure_i3d.crop.reader:settle'

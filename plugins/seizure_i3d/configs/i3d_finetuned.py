@@ -1,12 +1,12 @@
 # I3D fine-tuned end to end, which the paper names as future work (section 5). The recipe is ours.
 _base_ = ['_crop.py']
-custom_imports = dict(imports=['vidsuite_plugins.seizure_i3d.models'])
+custom_imports = dict(imports=['vidsuite_plugins.seizure_i3d.models', 'vidsuite_plugins.seizure_i3d.crop.reader'])
 
 selection = 'best_on_test'
 
 data = dict(
     type='vidsuite.ClipDataset',
-    pipeline=[dict(type='vidsuite.ReadClip', size=224, crop='config://crop', cached=True), dict(type='vidsuite.PackClip')])
+    pipeline=[dict(type='seizure_i3d.ReadCropped', size=224, crop='config://crop', cached=True), dict(type='vidsuite.PackClip')])
 
 model = dict(
     type='seizure_i3d.I3dClassifier',

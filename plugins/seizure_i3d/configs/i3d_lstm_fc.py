@@ -1,12 +1,12 @@
 # The paper's model: I3D features of 2 s clips (section 3.4), LSTM-FC classifier (3.5), its training (3.5.1).
 _base_ = ['_crop.py']
-custom_imports = dict(imports=['vidsuite_plugins.seizure_i3d.models'])
+custom_imports = dict(imports=['vidsuite_plugins.seizure_i3d.models', 'vidsuite_plugins.seizure_i3d.crop.reader'])
 
 selection = 'best_on_test'  # 3.5.1: the epoch of the highest validation F1; flatters, see the README
 
 data = dict(
     type='vidsuite.FeatureDataset',
-    pipeline=[dict(type='vidsuite.ReadClip', size=224, crop='config://crop')],  # 3.3.2
+    pipeline=[dict(type='seizure_i3d.ReadCropped', size=224, crop='config://crop')],  # 3.3.2
     extractor=dict(
         type='seizure_i3d.I3dFeatures', weights='weights://i3d_rgb_kinetics400', precision='auto', steps=7))
 

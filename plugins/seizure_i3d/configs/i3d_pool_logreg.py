@@ -1,10 +1,10 @@
 # Baseline: the mean of a clip's I3D features, and logistic regression. Fitted in one go: no train_cfg.
 _base_ = ['_crop.py']
-custom_imports = dict(imports=['vidsuite_plugins.seizure_i3d.models'])
+custom_imports = dict(imports=['vidsuite_plugins.seizure_i3d.models', 'vidsuite_plugins.seizure_i3d.crop.reader'])
 
 data = dict(
     type='vidsuite.FeatureDataset',
-    pipeline=[dict(type='vidsuite.ReadClip', size=224, crop='config://crop')],
+    pipeline=[dict(type='seizure_i3d.ReadCropped', size=224, crop='config://crop')],
     extractor=dict(
         type='seizure_i3d.I3dFeatures', weights='weights://i3d_rgb_kinetics400', precision='auto', steps=7))
 

@@ -13,8 +13,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidsuite_core.crop import CropResult, Detection, as_rgb
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_plugins.seizure_i3d.crop.rule import CropResult, Detection, as_rgb
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,8 +11,8 @@ from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core import openmmlab
-from vidsuite_core.crop import Detection, area, as_rgb
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_plugins.seizure_i3d.crop.rule import Detection, area, as_rgb
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vidsuite_core.crop import CropResult, CropRule, Detection, choose_crop, given, whole_frame
-from vidsuite_core.detect import Detector, find_config
 from vidsuite_core.errors import UsageError
 from vidsuite_core.media import probe
 from vidsuite_core.support.cache import cache_key, feature_cache
+from vidsuite_plugins.seizure_i3d.crop.detect import Detector, find_config
+from vidsuite_plugins.seizure_i3d.crop.rule import CropResult, CropRule, Detection, choose_crop, given, whole_frame
 
 if TYPE_CHECKING:
     from vidsuite_core.samples import ClipSample

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given as every
 from hypothesis import strategies as st
 
-from vidsuite_core import crop
-from vidsuite_core.contact_sheet import contact_sheet, success_rate
-from vidsuite_core.crop import CropResult, CropRule, Detection, choose_crop, whole_frame
-from vidsuite_core.detect import Detector, find_config
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_plugins.seizure_i3d.crop import rule as crop
+from vidsuite_plugins.seizure_i3d.crop.detect import Detector, find_config
+from vidsuite_plugins.seizure_i3d.crop.rule import CropResult, CropRule, Detection, choose_crop, whole_frame
+from vidsuite_plugins.seizure_i3d.crop.sheet import contact_sheet, success_rate
 
 BED = Detection("bed", 0.9, (100.0, 100.0, 300.0, 200.0))
 PERSON = Detection("person", 0.8, (150.0, 50.0, 200.0, 150.0))
@@ -350,7 +350,8 @@ def test_the_papers_detector_runs_from_its_config(tmp_path: Path) -> None:
     import torch
     from mmengine.registry import DefaultScope
 
-    from vidsuite_core import detect, openmmlab
+    from vidsuite_core import openmmlab
+    from vidsuite_plugins.seizure_i3d.crop import detect
 
     openmmlab.prepare()
     name = "mask_rcnn/mask-rcnn_r101_fpn_2x_coco"
@@ -363,9 +364,9 @@ def test_the_papers_detector_runs_from_its_config(tmp_path: Path) -> None:
     assert all(found.label in detector.classes for found in detector.detect(np.zeros((60, 80), np.uint8)))
 
 
-@pytest.mark.parametrize("module", ["crop", "detect", "contact_sheet"])
+@pytest.mark.parametrize("module", ["rule", "detect", "sheet"])
 def test_modules_are_light(module: str) -> None:
     heavy = "{'torch', 'cv2', 'av', 'numpy', 'mmcv', 'mmengine', 'mmdet'}"
-    code = f"import sys, vidsuite_core.{module}; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, vidsuite_plugins.seizure_i3d.crop.{module}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[]", done.stderr

@@ -1,7 +1,7 @@
 """Cropping a recording to a region of interest: which box, and why.
 
-Pure arithmetic on boxes and detections; `vidsuite_core.detect` finds the detections and
-`vidsuite_core.contact_sheet` shows the outcome. The rule is that of the seizure paper (Karácsony et al.,
+Pure arithmetic on boxes and detections; `vidsuite_plugins.seizure_i3d.crop.detect` finds the detections and
+`vidsuite_plugins.seizure_i3d.crop.sheet` shows the outcome. The rule is that of the seizure paper (Karácsony et al.,
 sections 3.3.1 and 4.1), with its labels and numbers as defaults.
 """
 
