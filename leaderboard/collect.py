@@ -156,7 +156,7 @@ def version_of(suite: Suite) -> str:
     modules = {"vidsuite_core": "vidsuite"} | {plugin.module: plugin.distribution for plugin in suite.manager.plugins}
     core = Path(__file__).parent.parent / "vidsuite_core"
     shown = ("results/summary.py", "support/text.py", "results/verification.py")
-    scoreless = [digest((core / name).read_text()) for name in shown if core.is_dir()]
+    scoreless = [digest((core / name).read_text(encoding="utf-8")) for name in shown if core.is_dir()]
     return digest([{module: code(module, dist)["sources"] for module, dist in modules.items()}, scoreless])
 
 

@@ -24,3 +24,7 @@ class WeightsUnavailable(VidsuiteError):
 
 class DataNotReady(VidsuiteError):
     """A dataset was asked for its samples before it was prepared or imported."""
+
+
+class Note(UserWarning):
+    """Something that a user should know and that stops nothing; the command line prints it in one line, once."""

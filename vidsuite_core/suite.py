@@ -163,7 +163,12 @@ class Suite:
 def load(only: str | None = None) -> Suite:
     """Discover the installed plugins; `only` loads one of them alone.
 
+    Sets variables of the environment that libraries need on this machine, see `vidsuite_core.support.surroundings`.
+
     Raises:
         UsageError: `only` is not installed.
     """
+    from vidsuite_core.support.surroundings import settle
+
+    settle()
     return Suite(PluginManager(only))

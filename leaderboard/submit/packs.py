@@ -21,6 +21,7 @@ from vidsuite_core.runner.reproduce import Reproduction, file_name, read_reprodu
 from vidsuite_core.specs import resolve
 from vidsuite_core.support.environment import code
 from vidsuite_core.support.files import predictions_size
+from vidsuite_core.support.paths import user_home
 from vidsuite_leaderboard.submit import rules
 from vidsuite_leaderboard.submit.data import Here
 from vidsuite_leaderboard.submit.packfile import FILES, MAX_SIZE, MAX_UNPACKED, Refused, unpack, write
@@ -110,7 +111,7 @@ def _betrayals(attempts: Sequence[Attempt]) -> list[str]:
     commands = [match[0] for a in attempts for line in a.record.command if (match := _PATH.search(line))]
     if commands:
         found.append(f"command lines of {len(commands)} attempts hold a path that everybody will see, as {commands[0]}")
-    home = str(Path.home())
+    home = str(user_home() or "")
     logs = [a for a in attempts if len(home) > 2 and home.encode() in _bytes(a.path / LOG)]
     if logs:
         found.append(f"logs of {len(logs)} attempts name your home folder, {home}")

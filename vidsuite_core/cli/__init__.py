@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from importlib import import_module
 from typing import Any
 
 import click
 
-from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.support.text import printable
+from vidsuite_core.errors import Note, VidsuiteError
+from vidsuite_core.support.text import printable, show_anywhere
 
 COMMANDS = {
     "bench": ("vidsuite_core.cli.bench:bench", "Run a benchmark's cells and show the table."),
@@ -77,6 +78,9 @@ class _Lazy(click.Group):
 @click.version_option(package_name="vidsuite")
 def cli(debug: bool) -> None:
     """Benchmarks of video-analysis papers: run them, compare methods, keep every prediction."""
+    from vidsuite_core.support.surroundings import settle
+
+    settle()
 
 
 def repeat_options(arguments: list[str]) -> list[str]:
@@ -96,6 +100,8 @@ def main() -> None:
     """The console script: one line an error, exit code 0 (fine), 1 (something failed) or 2 (wrong use)."""
     debug = "--debug" in sys.argv
     sys.argv[1:] = repeat_options(sys.argv[1:])
+    show_anywhere()
+    _show_notes()
     try:
         code = cli(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -120,6 +126,21 @@ def main() -> None:
             raise
         what = f"{type(error).__name__}: {error}"
         _fail(f"{what}; this is a fault of vidsuite or of a plugin, and 'vidsuite --debug ...' shows where", 1)
+
+
+def _show_notes() -> None:
+    """Print each `Note` as a line, once, whatever is asked of Python's other warnings."""
+    usual, told = warnings.showwarning, set()
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if not issubclass(category, Note):
+            usual(message, category, *rest, **more)
+        elif str(message) not in told:
+            told.add(str(message))
+            click.echo(printable(f"note: {message}"), err=True)
+
+    warnings.showwarning = show
+    warnings.filterwarnings("always", category=Note)
 
 
 def _fail(text: str, code: int) -> Any:

@@ -15,6 +15,8 @@ from pickle import UnpicklingError
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from vidsuite_core.support.surroundings import settle
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -34,6 +36,7 @@ def prepare() -> None:
 
     Cheap after the first call. Call it before `mmcv.ops`, mmdet, mmseg or mmaction2 is imported.
     """
+    settle()
     install()
     allow_checkpoints()
     for category, message, module in _NOISE:

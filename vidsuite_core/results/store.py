@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.results.claims import OWNER, WORK, claim, disown, is_alive, orphans, take_over, temporaries
-from vidsuite_core.support.files import file_sha256, read_predictions, sync, write_predictions, write_synced
-from vidsuite_core.support.paths import cache_home
+from vidsuite_core.support.files import file_sha256, read_predictions, write_predictions, write_synced
+from vidsuite_core.support.paths import cache_home, sync, user_home
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,8 +136,8 @@ class Workspace:
             return
         known = {self.path.resolve(): "<attempt>", cache_home(): "<cache>", Path(sys.prefix): "<prefix>"}
         content = log.read_bytes()
-        for place, name in [*known.items(), (self.path, "<attempt>"), (Path.home(), "~")]:
-            if len(place.parts) > 1:
+        for place, name in [*known.items(), (self.path, "<attempt>"), (user_home(), "~")]:
+            if place is not None and len(place.parts) > 1:
                 content = content.replace(os.fsencode(place), name.encode())
         log.write_bytes(content)
 

@@ -50,6 +50,7 @@ class WorkerProcess:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
         self._buffer = b""
         environment = dict(os.environ, CUDA_VISIBLE_DEVICES=slot.visible, PYTHONUNBUFFERED="1")
+        environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # what a cell prints never fails it
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", module, str(read_orders), str(write_messages)],

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.errors import Note, VidsuiteError
 from vidsuite_core.support.ids import digest
 from vidsuite_core.support.paths import cache_home, stale_temporaries, temporary_file
 
@@ -37,7 +37,7 @@ _KEY = re.compile(r"[0-9a-z_-]{3,128}\Z")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(I?)B?\Z", re.IGNORECASE)
 
 
-class CacheWarning(UserWarning):
+class CacheWarning(Note):
     """Entries cannot be written, so that work is done again each time."""
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import platform
 import re
 import secrets
 import shutil
+import stat
+import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.errors import Note, VidsuiteError
 
 STALE_SECONDS = 24 * 3600
 """Age beyond which a temporary of another host, whose processes cannot be asked, counts as left behind."""
@@ -22,24 +26,86 @@ STALE_SECONDS = 24 * 3600
 _TEMPORARY = re.compile(r"\..*\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.tmp\Z", re.DOTALL)
 
 
+_UNSYNCED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EISDIR}
+"""What file systems answer that cannot sync a folder or a file (CIFS, FUSE, shared folders of virtual machines)."""
+
+
 def cache_home() -> Path:
-    """`VIDSUITE_CACHE`, else `XDG_CACHE_HOME/vidsuite`, else `~/.cache/vidsuite`."""
+    """`VIDSUITE_CACHE`, else the folder `vidsuite` where the system keeps caches, else `spare_home()`.
+
+    On Linux that is in `XDG_CACHE_HOME`, or `~/.cache`; where there is no home, or none that can be written, caches
+    are kept with the temporary files.
+    """
     if chosen := os.environ.get("VIDSUITE_CACHE"):
-        return Path(chosen).expanduser()
-    xdg = os.environ.get("XDG_CACHE_HOME")
-    return (Path(xdg) if xdg else Path("~/.cache").expanduser()) / "vidsuite"
+        return _named(chosen, "VIDSUITE_CACHE")
+    return usual_cache() or spare_home()
+
+
+def usual_cache() -> Path | None:
+    """The folder `vidsuite` where the system keeps a user's caches; None where there is none that can be written."""
+    from platformdirs import user_cache_path
+
+    try:
+        folder = user_cache_path("vidsuite", appauthor=False)
+    except RuntimeError:  # there is no home
+        return None
+    return folder if can_write(folder) else None
 
 
 def data_home() -> Path:
     """`VIDSUITE_DATA`, else the folder `data` of `cache_home()`: the roots of prepared datasets."""
     chosen = os.environ.get("VIDSUITE_DATA")
-    return Path(chosen).expanduser() if chosen else cache_home() / "data"
+    return _named(chosen, "VIDSUITE_DATA") if chosen else cache_home() / "data"
 
 
 def weights_home() -> Path:
     """`VIDSUITE_WEIGHTS`, else the folder `weights` of `cache_home()`: the named weights."""
     chosen = os.environ.get("VIDSUITE_WEIGHTS")
-    return Path(chosen).expanduser() if chosen else cache_home() / "weights"
+    return _named(chosen, "VIDSUITE_WEIGHTS") if chosen else cache_home() / "weights"
+
+
+def spare_home() -> Path:
+    """A folder of this user's among the temporary files, for where no better one can be written.
+
+    It is the user's own: one that another user made, or may write to, is not taken.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    folder = Path(tempfile.gettempdir()) / f"vidsuite-{user}"
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        found = folder.lstat()
+    except OSError:
+        found = None
+    ours = found is not None and stat.S_ISDIR(found.st_mode) and (os.name == "nt" or found.st_uid == user)
+    if found is None or not ours or (os.name != "nt" and found.st_mode & 0o022):
+        raise VidsuiteError(f"{folder} is not a folder of yours alone; set VIDSUITE_CACHE to a folder you can write")
+    return folder
+
+
+def user_home() -> Path | None:
+    """The user's home folder, where it can be found."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+def can_write(folder: Path) -> bool:
+    """Whether files can be made in `folder`, which need not exist yet."""
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place):
+            return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+    return False
+
+
+def _named(text: str, variable: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise VidsuiteError(
+            f"{variable}={text} begins with a home folder that cannot be found; name it whole"
+        ) from error
 
 
 def offline() -> bool:
@@ -81,8 +147,8 @@ def atomic_write(path: Path, content: bytes | Callable[[BinaryIO], object]) -> N
         else:
             file.write(content)
         file.flush()
-        os.fsync(file.fileno())
-    _sync(path.parent)
+        sync_open(file.fileno(), path)
+    sync(path.parent)
 
 
 @contextmanager
@@ -120,7 +186,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         except OSError:
             if not target.is_dir():
                 raise
-        _sync(target.parent)
+        sync(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -156,16 +222,42 @@ def _host() -> str:
 def _sync_tree(folder: Path) -> None:
     for name in folder.rglob("*"):
         if not name.is_symlink():
-            _sync(name)
-    _sync(folder)
+            sync(name)
+    sync(folder)
 
 
-def _sync(path: Path) -> None:
-    """fsync a file or, on systems that can, a folder."""
+def sync(path: Path) -> None:
+    """Have a file's content, or a folder's entries, on the disk, where its file system offers that: see `sync_open`."""
     if os.name == "nt" and path.is_dir():
         return
-    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
     try:
-        os.fsync(descriptor)
+        descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    except OSError as error:
+        if not path.is_dir():
+            raise
+        _not_synced(path, error)
+        return
+    try:
+        sync_open(descriptor, path)
     finally:
         os.close(descriptor)
+
+
+def sync_open(descriptor: int, path: Path) -> None:
+    """fsync an open file of `path`; a file system that has no such thing is noted once, a disk that fails is an error.
+
+    Raises:
+        OSError: what was written is not on the disk (no space left, a failing device, and the like).
+    """
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        _not_synced(path, error)
+
+
+def _not_synced(path: Path, error: OSError) -> None:
+    if error.errno not in _UNSYNCED:
+        raise error
+    place = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_mount())
+    text = "this file system cannot say when files are on the disk; after a power cut the newest may be missing"
+    warnings.warn(f"{place}: {text}", Note, stacklevel=4)

