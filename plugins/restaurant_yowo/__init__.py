@@ -1,0 +1,1 @@
+"""YOLOv3, Recurrent YOLO and YOWO on restaurant videos (Gupta, Desai, Liang & Kannan)."""
