@@ -66,7 +66,8 @@ class Recording:
         video: a video file or a folder of frames: absolute, or relative to the table's folder.
         images: file names of the frames in order, where `video` is a folder.
         start, stop: frames [start, stop) of the video that belong to the recording.
-        fps: frames per second.
+        fps: frames per second; on average where `times` are given.
+        times: seconds in the video of each frame in [start, stop), where its rate varies.
         sha256: content hash of the whole video.
         content: the same for [start, stop); what caches are keyed by.
         boxes: known regions ("bed", "person") on the first frame, in pixels.
@@ -85,12 +86,14 @@ class Recording:
     content: str
     boxes: Mapping[str, Box] = field(default_factory=dict)
     value_range: tuple[float, float] | None = None
+    times: tuple[float, ...] | None = None
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Recording:
         """The recording that `asdict` and JSON made `row` of."""
         values = dict(row)
         values["images"] = tuple(values["images"])
+        values["times"] = tuple(values["times"]) if values.get("times") else None
         values["boxes"] = {name: tuple(box) for name, box in values["boxes"].items()}
         values["value_range"] = tuple(values["value_range"]) if values["value_range"] else None
         return cls(**values)

@@ -8,8 +8,9 @@ The manifest has a row a recording and these columns, in any order:
 | path | a video file, or a folder with the frames as images; relative to the manifest, or absolute |
 | subject | who is seen; no split divides a subject |
 | class | at least two different ones; more than two are welcome |
-| start, end | optional: seconds in the video at which the recording begins and ends |
-| fps | optional: frames per second of a folder of frames (30 if empty), or of a video that does not state it |
+| start, end | optional: seconds in the video, as players show them, at which the recording begins and ends |
+| fps | optional: frames per second of a folder of frames (30 if empty), of a video that does not state it, or that does
+        so wrongly: what is given here counts |
 | bed_box, person_box | optional: regions as `x1 y1 x2 y2`, in pixels of the recording's first frame |
 | low, high | optional: the pixel values that become black and white |
 """
@@ -20,13 +21,22 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from vidsuite_core.datasets import Progress, digest, silent
 from vidsuite_plugins.seizure_i3d.data import Recording, RecordingsDataset, natural_key, slice_samples
 from vidsuite_plugins.seizure_i3d.manifest_csv import BOXES, OPTIONAL, REQUIRED, Findings, Row, read_rows
 
+if TYPE_CHECKING:
+    from vidsuite_core.media import Times, Video
+
 FOLDER_FPS = 30.0
 """Frame rate of a folder of frames whose `fps` is empty; the paper's (section 3.1)."""
+
+RATE_TOLERANCE = 0.01
+"""Rates that differ by less are taken for the same."""
 
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
@@ -41,6 +51,7 @@ class Footage:
     stop: int
     total: int
     fps: float
+    times: tuple[float, ...] | None
     width: int
     height: int
 
@@ -100,12 +111,12 @@ class Recordings(RecordingsDataset):
                 findings.fault(row.number, "path", f"{video} {known}; correct it (it is relative to the manifest)")
                 return None
             with open_video([video / name for name in images] if images else video) as opened:
-                info, total = opened.info, opened.count()
-                fps = self._fps(row, info.fps, findings, is_folder=bool(images))
-                if fps is None:
+                times = self._times(row, opened, findings, is_folder=bool(images))
+                if times is None:
                     return None
-                start, stop = self._range(row, fps, total, findings)
-                if 0 <= start < stop:
+                info, total = opened.info, len(times)
+                start, stop = self._range(row, times, findings)
+                if start < stop:
                     for _ in opened.frames(start, stop):
                         pass
         except (VideoError, OSError) as error:
@@ -117,43 +128,64 @@ class Recordings(RecordingsDataset):
             start=start,
             stop=stop,
             total=total,
-            fps=fps,
+            fps=row.fps or _rate(info.fps, times.fps),
+            times=None if times.constant else tuple(times.seconds[start:stop].round(9).tolist()),
             width=info.width,
             height=info.height,
         )
         _check_boxes(row, footage, findings)
         return footage
 
-    def _fps(self, row: Row, stated: float, findings: Findings, *, is_folder: bool) -> float | None:
-        if is_folder:
-            return row.fps or FOLDER_FPS
-        if stated > 0 and row.fps and abs(row.fps - stated) > 0.01 * stated:
-            findings.fault(row.number, "fps", f"{row.fps:g} contradicts the video's own {stated:g}; leave it empty")
-        if stated <= 0 and not row.fps:
+    def _times(self, row: Row, opened: Video, findings: Findings, *, is_folder: bool) -> Times | None:
+        """When the frames are shown: by the row's rate where it gives one, else by the video."""
+        stated = opened.info.fps
+        if stated <= 0 and not row.fps and not is_folder:
             findings.fault(row.number, "fps", "the video does not state its frame rate; give it here")
             return None
-        return stated if stated > 0 else row.fps
+        times = opened.times(row.fps or (FOLDER_FPS if is_folder else None))
+        if row.fps and stated > 0 and abs(row.fps - stated) > RATE_TOLERANCE * stated:
+            findings.note(row.number, f"{row.fps:g} frames/s are given and count, the video states {stated:g}")
+        if not row.fps:
+            for note in opened.info.notes:
+                findings.note(row.number, note)
+        if not times.constant:
+            steps = np.diff(times.seconds)
+            text = f"varies its rate, {1 / steps.max():.3g} to {1 / steps.min():.3g} frames/s; frames go by their times"
+            findings.note(row.number, text)
+        return times
 
-    def _range(self, row: Row, fps: float, total: int, findings: Findings) -> tuple[int, int]:
-        start = round((row.start or 0) * fps)
-        stop = total if row.end is None else round(row.end * fps)
-        length = f"{total / fps:.2f} s ({total} frames at {fps:g} frames/s)"
-        if stop > total:
+    def _range(self, row: Row, times: Times, findings: Findings) -> tuple[int, int]:
+        from vidsuite_core.media import last_second
+
+        total, latest = len(times), last_second(times.seconds, times.duration)
+        start, stop = times.between(row.start, row.end)
+        length = f"{times.duration:.2f} s ({total} frames at {times.fps:.4g} frames/s)"
+        if row.end is not None and row.end > latest:
             findings.fault(row.number, "end", f"{row.end:g} s is after the video's end, {length}; give at most that")
-        if start >= total:
+        elif start >= total:
             findings.fault(row.number, "start", f"{row.start or 0:g} s is after the video's end, {length}")
-        elif start < stop <= total and not slice_samples(stop - start, self.clip, self.shortest):
+        elif not slice_samples(stop - start, self.clip, self.shortest) and not _ends_early(row):
             column = "path" if row.start is None and row.end is None else "end"
             text = f"leaves {stop - start} frames, and a sample needs {self.shortest}; give a longer recording"
             findings.fault(row.number, column, text)
-        return start, min(stop, total)
+        return start, stop
 
     def _summary(self, classes: Sequence[str], findings: Findings) -> str:
         counts = Counter(recording.label for recording in self.recordings())
         subjects = {recording.subject for recording in self.recordings()}
         each = ", ".join(f"{name} {counts[name]}" for name in classes)
         line = f"{counts.total()} recordings of {len(subjects)} subjects ({each}), {len(self.samples())} samples"
-        return "; ".join([line, *(f"note: {note}" for note in findings.notes)])
+        return "; ".join([line, *(f"note: {note}" for note in findings.told())])
+
+
+def _rate(stated: float, shown: float) -> float:
+    """The rate that a file states, which has no rounding in it, unless its frames come at another one."""
+    return stated if abs(shown - stated) < RATE_TOLERANCE * stated else shown
+
+
+def _ends_early(row: Row) -> bool:
+    """Whether the row names an end before its start, which is noted as its fault already."""
+    return row.end is not None and row.end <= (row.start or 0)
 
 
 def _images(folder: Path) -> tuple[str, ...]:
@@ -176,6 +208,7 @@ def _recording(row: Row, footage: Footage) -> Recording:
         start=footage.start,
         stop=footage.stop,
         fps=footage.fps,
+        times=footage.times,
         sha256=sha256,
         content=sha256 if whole else digest(part),
         boxes=dict(row.boxes),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,9 @@ BOXES = {"bed_box": "bed", "person_box": "person"}
 MAX_BYTES = 16 * 2**20
 """A manifest larger than this is refused before it is read."""
 
+SHOWN = 10
+"""So many notes on rows are shown."""
+
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
@@ -28,6 +32,17 @@ class Findings:
 
     faults: list[tuple[int, str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    _rows: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+
+    def note(self, row: int, text: str) -> None:
+        """Note what the author should know of a row; one note stands for all rows of which it is true."""
+        self._rows[text].append(row)
+
+    def told(self) -> list[str]:
+        """The notes to show: all that concern the whole, and the first `SHOWN` that concern rows."""
+        notes = [f"{_counted(rows)}: {text}" for text, rows in self._rows.items()]
+        more = [f"and {len(notes) - SHOWN} notes more of this kind"] if len(notes) > SHOWN else []
+        return [*self.notes, *notes[:SHOWN], *more]
 
     def fault(self, row: int, column: str, text: str) -> None:
         """Note that `column` of `row` (the header is row 1) is wrong; `text` says how, and the remedy."""
@@ -43,6 +58,14 @@ class Findings:
             lines = [f"row {row}, {column}: {text}" for row, column, text in sorted(self.faults, key=lambda f: f[0])]
             total = "1 fault" if len(lines) == 1 else f"{len(lines)} faults"
             raise VidsuiteError("\n".join([f"{path}: {total}, nothing was imported (row 1 is the header)", *lines]))
+
+
+def _counted(rows: Sequence[int]) -> str:
+    """ "row 2", "rows 2, 3 and 5", "rows 2, 3, 4 and 120 more"."""
+    if len(rows) == 1:
+        return f"row {rows[0]}"
+    last = f"{len(rows) - 3} more" if len(rows) > 4 else str(rows[-1])
+    return f"rows {', '.join(map(str, rows[:3] if len(rows) > 4 else rows[:-1]))} and {last}"
 
 
 @dataclass(frozen=True, kw_only=True)

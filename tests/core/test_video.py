@@ -131,11 +131,11 @@ def test_counts_of_jhmdb_are_those_of_its_table(shared: Path) -> None:
 
 
 def test_info(coded: dict[str, Path], tmp_path: Path) -> None:
-    assert probe(coded["h264 mp4"]) == VideoInfo(FRAMES, 25.0, WIDTH, HEIGHT, 3, "uint8")
+    assert probe(coded["h264 mp4"]) == VideoInfo(FRAMES, 25.0, WIDTH, HEIGHT, 3, "uint8", "container")
     assert probe(coded["mpeg4 avi, b frames"]).frames is None
     grey = tmp_path / "grey.mkv"
     write_video(grey, (np.full((5, 7), 300 * n, np.uint16) for n in range(4)), 12.5, "ffv1")
-    assert probe(grey) == VideoInfo(None, 12.5, 7, 5, 1, "uint16")
+    assert probe(grey) == VideoInfo(None, 12.5, 7, 5, 1, "uint16", "container")
 
 
 @pytest.mark.parametrize(

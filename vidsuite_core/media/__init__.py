@@ -18,17 +18,22 @@ from vidsuite_core.media.base import MAX_FRAME_PIXELS, MAX_READ_BYTES, Video, Vi
 from vidsuite_core.media.encode import write_video
 from vidsuite_core.media.file import FileVideo
 from vidsuite_core.media.images import ImageVideo
+from vidsuite_core.media.times import Times, frames_between, last_second, resample
 
 __all__ = [
     "MAX_FRAME_PIXELS",
     "MAX_READ_BYTES",
+    "Times",
     "Video",
     "VideoError",
     "VideoInfo",
     "content_hash",
     "count_frames",
+    "frames_between",
+    "last_second",
     "open_video",
     "probe",
+    "resample",
     "write_video",
 ]
 

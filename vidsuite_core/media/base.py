@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.media.times import Times
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,16 +26,23 @@ class VideoError(VidsuiteError):
     """A video cannot be opened, is damaged, or was asked for frames that it does not have."""
 
 
+RateFrom = Literal["container", "stream", "invented", "none"]
+
+
 @dataclass(frozen=True)
 class VideoInfo:
     """What a video's frames look like.
 
     Attributes:
         frames: their number where it is known for sure without decoding; `count_frames` always tells.
-        fps: frames per second as the container states it; 0.0 where it does not, as for image files.
+        fps: frames per second, on average, as the file states it; 0.0 where it does not, as for image files.
         width, height: in pixels, as stored: no rotation or pixel aspect ratio is applied.
         channels: 1 (grey) or 3 (RGB).
         dtype: "uint8", or "uint16" for grey or RGB stored with more than 8 bits a sample.
+        rate: where `fps` comes from: "container" (its header or its frames' time stamps), "stream" (the coded stream's
+            own), "invented" (the file says nothing, and FFmpeg would make one up: `fps` is 0.0), or "none".
+        constant: whether frames can be counted for seconds; None as long as nobody asked for `Video.times`.
+        notes: what whoever brings the file in should be told of it.
     """
 
     frames: int | None
@@ -43,6 +51,9 @@ class VideoInfo:
     height: int
     channels: Literal[1, 3]
     dtype: Literal["uint8", "uint16"]
+    rate: RateFrom = "none"
+    constant: bool | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -111,6 +122,29 @@ class Video(ABC):
         if self.info.frames is not None:
             return self.info.frames
         return self._count()
+
+    def times(self, fps: float | None = None) -> Times:
+        """When each frame is shown; reads the packets, or decodes the whole video where these do not tell.
+
+        Args:
+            fps: counts frames at this rate, whatever the file says.
+
+        Raises:
+            VideoError: neither the file nor the caller says how fast frames follow on one another, or it is damaged.
+        """
+        times = None if fps else self._stamps()
+        if times is None:
+            rate = fps or self.info.fps
+            if not rate > 0:
+                raise VideoError(f"{self.name}: does not state its frame rate; give its frames per second")
+            times = Times.steady(self.count(), rate, "given" if fps else "rate")
+        if not fps:
+            self.info = replace(self.info, constant=times.constant)
+        return times
+
+    def _stamps(self) -> Times | None:
+        """The frames' own time stamps; None where there are none, or none to rely on."""
+        return None
 
     @abstractmethod
     def close(self) -> None:

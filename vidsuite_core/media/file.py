@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from vidsuite_core.media.index import (
     declared_frames,
     index_packets,
 )
+from vidsuite_core.media.rate import stated_rate
+from vidsuite_core.media.times import Times
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -67,13 +70,16 @@ class FileVideo(Video):
             raise VideoError(
                 f"{self.name}: frames of {width} x {height} pixels; 1 to {MAX_FRAME_PIXELS} pixels can be read"
             )
+        self._rate = stated_rate(decoder.container, stream)
         return VideoInfo(
             frames=declared_frames(decoder.container, stream) if missing_bytes(self.path) == 0 else None,
-            fps=float(stream.average_rate or stream.guessed_rate or 0),
+            fps=self._rate.fps,
             width=width,
             height=height,
             channels=channels,
             dtype=dtype,
+            rate=self._rate.source,
+            notes=(self._rate.note,) if self._rate.note else (),
         )
 
     def _views(self, start: int, stop: int | None) -> Generator[View]:
@@ -89,9 +95,40 @@ class FileVideo(Video):
                 )
             yield convert(frame)
 
+    def _stamps(self) -> Times | None:
+        if not self._rate.stamped:
+            return None
+        count = self.count()  # which a file that is cut short does not survive
+        if self._scan().seekable and not self._scan().complete:
+            count = self._count_frames()
+        index = self._scan()
+        return self._times_of(index) if index.seekable and index.complete and len(index) == count else None
+
+    def _times_of(self, index: FrameIndex) -> Times:
+        """The index's time stamps, from what players show as 0 on."""
+        import numpy as np
+
+        decoder = self._idle or self._fresh()
+        stream, begin = decoder.stream, decoder.container.start_time
+        ticks = np.array(index.pts, np.int64)
+        unit = Fraction(stream.time_base or 1) * self._rate.scale
+        last = int(ticks[-1] - ticks[-2]) if len(ticks) > 1 else round(1 / (unit * Fraction(self.info.fps or 1)))
+        end = int(ticks[-1]) + last
+        if "mp4" in decoder.container.format.name and stream.start_time is not None and stream.duration is not None:
+            end = max(end, stream.start_time + stream.duration)
+        # Sound may begin well before the picture, and players then count from there.
+        zero = int(ticks[0]) if begin is None else round(Fraction(begin, 1_000_000) / unit)
+        zero = zero if ticks[0] - zero > last else int(ticks[0])
+        if decoder is not self._idle:
+            decoder.close()
+        return Times(ticks - zero, unit, end - zero, "stamps")
+
     def _count(self) -> int:
         if self._codec in ONE_FRAME_PER_PACKET and missing_bytes(self.path) == 0 and self._scan().complete:
             return len(self._scan())
+        return self._count_frames()
+
+    def _count_frames(self) -> int:
         count = 0
         for number, _ in self._decoded(0, None):
             count = number + 1
@@ -163,6 +200,8 @@ class FileVideo(Video):
             raise VideoError(f"{self.name}: is truncated or corrupt, frame {count} of {expected} is missing")
         if not count:
             raise VideoError(f"{self.name}: holds no frames")
+        if self._index is not None and self._index.seekable and len(self._index) == count:
+            self._index.complete = True
         if start > count or (stop is not None and stop > count):
             raise self._too_short(count, start, stop)
 
