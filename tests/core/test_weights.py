@@ -338,6 +338,14 @@ class TestKeptFile:
         (fault,) = weights.verify(spec)
         assert "has changed since it was installed" in fault or "damaged" in fault
 
+    def test_what_was_altered_is_fetched_anew(self, spec, home, served):
+        (home / "tiny.pt").write_bytes(saved(STATE | {"conv.weight": torch.ones(2, 3)}))
+        assert weights.locate(spec) and weights.genuine(spec) is None
+        served[URL] = saved(STATE)
+        path = weights.fetch(spec)
+        assert weights.content_sha256(weights.load(path)) == weights.content_sha256(STATE)
+        assert weights.genuine(spec) == path
+
 
 def test_published_conversion_of_i3d_has_the_recorded_content(shared):
     state = weights.load(shared / "weights" / "i3d_rgb_kinetics400" / "i3d_rgb_scratch_kinetics400.pt")

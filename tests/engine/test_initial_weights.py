@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 import vidsuite_core as vs
+from vidsuite_core.engine import cell
 from vidsuite_core.engine.config import cell_config, parse_options
+from vidsuite_core.engine.order import Order
 from vidsuite_core.errors import UsageError, WeightsUnavailable
 from vidsuite_core.runner.initial_weights import InitialWeights
-from vidsuite_core.weights import content_sha256
+from vidsuite_core.support.paths import weights_home
+from vidsuite_core.weights import content_sha256, locate
 
 I3D = "i3d_rgb_kinetics400"
 
@@ -75,3 +79,38 @@ def test_cfg_options_that_cannot_be_read_or_fit_nothing_are_refused(suite: vs.Su
     ]:
         with pytest.raises(UsageError, match=words):
             config(suite, option)
+
+
+def test_kept_weights_that_were_altered_are_not_taken(suite: vs.Suite, tmp_path: Path) -> None:
+    spec = suite.weights[I3D].spec
+    place = weights_home() / f"{I3D}.pt"
+    place.parent.mkdir(parents=True)
+    torch.save({"a": torch.ones(3)}, place)
+    record = {"name": I3D, "source": "", "trained_on": "", "licence": "", "download_sha256": "", "checked": ""}
+    record |= {"content_sha256": spec.content_sha256, "size": place.stat().st_size, "converted_by": ""}
+    place.with_suffix(".json").write_text(json.dumps(record))
+    assert locate(spec) == place  # by size and record they are genuine
+    said: list[str] = []
+    found = InitialWeights(suite, (), True, said.append, lambda what, done, total: None).find("model", config(suite))
+    assert found.hashes[I3D] == "random"
+    assert "has changed since it was installed" in said[0]
+
+
+def test_a_cell_takes_no_other_weights_than_it_was_planned_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({"a": torch.ones(3)}, tmp_path / "w.pt")
+    monkeypatch.setattr(cell, "_run", lambda order, course: {"status": "ok"})
+
+    def run(sha256: str) -> dict[str, object]:
+        order = Order(
+            score_key={"weights": {"w": sha256, "other": "random"}},
+            task="", dataset="", root="", options={}, device="cpu", folder=str(tmp_path), cost=False,
+            weights={"w": str(tmp_path / "w.pt"), "other": None},
+        )  # fmt: skip
+        return cell.run_cell(order, lambda what, done, total: None)
+
+    assert run(content_sha256({"a": torch.ones(3)}))["status"] == "ok"
+    outcome = run("0" * 64)
+    assert outcome["status"] == "failed"
+    assert "holds other tensors than this cell was planned with" in str(outcome["reason"])

@@ -286,14 +286,14 @@ class TestDetectorErrors:
     @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"cposix\nsystem\n(S'true'\ntR."])
     def test_unreadable_weights_name_the_file(self, content: bytes, tmp_path: Path) -> None:
         (tmp_path / "bad.pth").write_bytes(content)
-        with pytest.raises(VidsuiteError, match=r"cannot read weights .*bad\.pth"):
+        with pytest.raises(VidsuiteError, match=r"bad\.pth is damaged or no file of torch weights"):
             Detector(YOLOX, tmp_path / "bad.pth")
 
     def test_weights_that_are_no_state_dict(self, tmp_path: Path) -> None:
         import torch
 
         torch.save({"state_dict": {"a": 1}}, tmp_path / "odd.pth")
-        with pytest.raises(VidsuiteError, match="no state dict"):
+        with pytest.raises(VidsuiteError, match=r"odd\.pth holds more than named tensors \(a\)"):
             Detector(YOLOX, tmp_path / "odd.pth")
 
     def test_half_a_config_is_refused(self, tmp_path: Path) -> None:

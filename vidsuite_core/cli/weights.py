@@ -40,7 +40,12 @@ def list_(as_json: bool) -> int:
 
 @weights.command()
 @click.argument("name")
-@click.option("--from", "file", type=click.Path(path_type=Path, exists=True), help="Take a file of yours.")
+@click.option(
+    "--from",
+    "file",
+    type=click.Path(path_type=Path, exists=True),
+    help="Take a file of yours: the original download, safetensors, or torch.save.",
+)
 @click.option("--offline", is_flag=True, help="Never touch the network.")
 def get(name: str, file: Path | None, offline: bool) -> int:
     """Fetch named weights, check their hash and keep them; or take a file with --from."""
@@ -48,13 +53,13 @@ def get(name: str, file: Path | None, offline: bool) -> int:
         os.environ["VIDSUITE_OFFLINE"] = "1"
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-    from vidsuite_core.weights import fetch, install, locate
+    from vidsuite_core.weights import fetch, genuine, install
 
     spec = load().weights[name].spec
     if file is not None:
         click.echo(f"{spec.name} is kept at {install(spec, file)}")
         return 0
-    path = locate(spec)
+    path = genuine(spec)
     if path is None:
         with Progress(TextColumn(spec.name), BarColumn(), DownloadColumn(), transient=True) as progress:
             task = progress.add_task(spec.name, total=spec.size)

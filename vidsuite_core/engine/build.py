@@ -39,7 +39,7 @@ def network_of(config: Mapping[str, Any], classes: int, weights: Path | str | No
 
     from vidsuite_core import openmmlab
     from vidsuite_core.engine.config import named_weights, runtime_config
-    from vidsuite_core.weights import load
+    from vidsuite_core.weights import load, load_strictly
 
     openmmlab.prepare()
     import_modules(config)
@@ -47,10 +47,7 @@ def network_of(config: Mapping[str, Any], classes: int, weights: Path | str | No
     with DefaultScope.overwrite_default_scope(config.get("default_scope", "mmengine")):
         network: torch.nn.Module = MODELS.build(built.model)
     if weights is not None:
-        try:
-            network.load_state_dict(load(Path(weights)), strict=True)
-        except RuntimeError as error:
-            raise VidsuiteError(f"{weights} does not fit {name}: {' '.join(str(error).split())[:300]}") from error
+        load_strictly(network, load(Path(weights)), str(weights), name)
     return network
 
 

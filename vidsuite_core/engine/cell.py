@@ -31,6 +31,7 @@ from vidsuite_core.results.store import CONFIG, KEPT, PREDICTIONS, WORK, write_p
 from vidsuite_core.specs import resolve
 from vidsuite_core.support import environment
 from vidsuite_core.tasks.base import Task
+from vidsuite_core.weights import pinned
 
 Report = Callable[[str, int, int], None]
 
@@ -109,7 +110,7 @@ def run_cell(order: Order, report: Report) -> dict[str, Any]:
     """
     course = _Course(report)
     try:
-        with flushed_subnormals():
+        with flushed_subnormals(), pinned(_initial(order)):
             outcome = _run(order, course)
     except Exception as error:
         traceback.print_exc()
@@ -123,6 +124,11 @@ def run_cell(order: Order, report: Report) -> dict[str, Any]:
         "hardware": environment.hardware(),
         "software": environment.software(),
     }
+
+
+def _initial(order: Order) -> dict[Path, str]:
+    """The files of initial weights, and the content hashes that the cell was planned with."""
+    return {Path(path): order.score_key["weights"][name] for name, path in order.weights.items() if path}
 
 
 def _run(order: Order, course: _Course) -> dict[str, Any]:

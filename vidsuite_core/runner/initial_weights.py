@@ -88,16 +88,25 @@ class InitialWeights:
         for key in (name, ""):
             if key in self._given:
                 self._used.add(key)
-                return self._given[key], weights.content_sha256(weights.load(self._given[key]))
+                return self._given[key], weights.identity(self._given[key])
         spec = self.suite.weights[name].spec
         try:
-            path = weights.locate(spec) or self._fetch(spec)
+            path = self._kept(spec) or self._fetch(spec)
         except WeightsUnavailable as error:
             if not self.may_be_random:
                 raise
             self.say(f"{error} - going on without, which every number shown will say")
             return None, "random"
         return path, weights.recorded_content(path)
+
+    def _kept(self, spec: WeightsSpec) -> Path | None:
+        """What is kept, unless it is not what was kept any more, which is said."""
+        from vidsuite_core import weights
+
+        if weights.locate(spec) is None or not (faults := weights.verify(spec)):
+            return weights.locate(spec)
+        self.say(faults[0])
+        return None
 
     def _fetch(self, spec: WeightsSpec) -> Path:
         from vidsuite_core import weights

