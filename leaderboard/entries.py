@@ -147,12 +147,16 @@ class CellView:
 
 @dataclass(frozen=True)
 class Curve:
-    """A training curve of one cell: `name` ("loss", or a score on the validation side), (epoch, value) pairs."""
+    """A training curve of one cell: `name` ("loss", or a score of validation), pairs of when and value.
+
+    `unit` is what the recipe counts: "epoch" or "iteration".
+    """
 
     fold: str
     seed: int
     name: str
     points: Sequence[tuple[float, float]]
+    unit: str = "epoch"
 
 
 @dataclass(frozen=True)

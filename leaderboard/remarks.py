@@ -76,14 +76,14 @@ def _random(entry: Entry) -> Remark | None:
 def _preset(entry: Entry) -> Remark | None:
     if entry.preset == WHOLE:
         return None
-    return Remark(f"Preset {clean(entry.preset)}", "less data and fewer epochs than the paper's settings")
+    return Remark(f"Preset {clean(entry.preset)}", "less data and fewer steps than the paper's settings")
 
 
 def _epoch(entry: Entry, variants: Sequence[str]) -> Remark | None:
     if entry.selection != "best_on_test":
         return None
     beside = "; the last epoch's scores stand beside" if "last" in variants else ""
-    return Remark("Epoch chosen on the test fold", f"which flatters every model, and is the paper's own rule{beside}")
+    return Remark("Epoch chosen on the test fold", f"by the paper's own rule, which favours some rows more{beside}")
 
 
 def _missing(entry: Entry) -> Remark | None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-import re
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,17 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.results.store import LOG
 from vidsuite_core.results.summary import Row, Summary, Verified, device_of, newest, place_of, rows_of, verified
-from vidsuite_core.support.files import read_regular
 from vidsuite_core.support.ids import digest
 from vidsuite_core.tasks.base import select_variant
+from vidsuite_leaderboard.curves import curves
 from vidsuite_leaderboard.entries import (
     MEASURED,
     SUBMITTED,
     CellView,
-    Curve,
     Detail,
     Entry,
     Score,
@@ -41,8 +36,6 @@ if TYPE_CHECKING:
     from vidsuite_core.suite import Suite
     from vidsuite_core.tasks.base import Task
 
-MAX_LOG = 8 * 2**20
-"""Bytes of a log that are searched for curves."""
 MAX_SAMPLES = 10_000
 """Predictions that are pooled into a ROC curve."""
 MAX_NOTES = 50
@@ -50,9 +43,6 @@ MAX_NOTES = 50
 BUSY = 1.5
 """Load a core above which a speed counts as measured on a busy machine; the cell itself makes one of about 1."""
 ROC_POINTS = 120
-CURVE_POINTS = 200
-_EPOCH = re.compile(r"Epoch\((train|val)\)\s+\[(\d{1,6})\]\[\s*(\d{1,9})/(\d{1,9})\]\s+(.*)")
-_VALUE = re.compile(r"([A-Za-z_][\w/]*): (-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)(?:\s|$)")
 
 
 @dataclass(frozen=True)
@@ -304,29 +294,3 @@ def _subjects(task: Task, scored: Sequence[Verified]) -> dict[str, float | None]
         for subject, value in task.score_by_subject(select_variant(one.arrays)).items():
             found[subject] += [] if value != value else [value]
     return {subject: statistics.fmean(values) if values else None for subject, values in found.items()}
-
-
-def curves(attempt: Attempt) -> list[Curve]:
-    """Training curves as mmengine's log tells them: the loss of training, and every score of validation, by epoch."""
-    try:
-        text = read_regular(attempt.path / LOG, MAX_LOG).decode(errors="replace")
-    except (OSError, ValueError, VidsuiteError):
-        return []
-    points: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for line in text.splitlines():
-        match = _EPOCH.search(line)
-        if match is None:
-            continue
-        kind, epoch, step, steps, rest = match.groups()
-        when = int(epoch) if kind == "val" else int(epoch) - 1 + int(step) / max(1, int(steps))
-        for name, value in _VALUE.findall(rest):
-            told = (name == "loss") == (kind == "train") and name not in ("time", "data_time", "eta", "memory", "lr")
-            if told and math.isfinite(float(value)):
-                points[name if kind == "train" else f"val {name}"].append((round(when, 3), float(value)))
-    cell = attempt.record.cell
-    return [Curve(cell.fold, cell.seed, name, _thin(found)) for name, found in points.items()]
-
-
-def _thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    step = -(-len(points) // CURVE_POINTS)
-    return list(points[::step]) if step > 1 else list(points)

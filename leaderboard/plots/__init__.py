@@ -15,6 +15,7 @@ from vidsuite_leaderboard.plots.figure import (
     LARGEST,
     Figure,
     View,
+    by_unit,
     curve_title,
     measure_title,
     measures,
@@ -31,7 +32,7 @@ from vidsuite_leaderboard.show import number, seconds
 
 if TYPE_CHECKING:
     from vidsuite_leaderboard.board import Board
-    from vidsuite_leaderboard.entries import Detail, Entry, Moment
+    from vidsuite_leaderboard.entries import Curve, Detail, Entry, Moment
     from vidsuite_leaderboard.site import Site
 
 BARS = 100
@@ -193,31 +194,28 @@ def _look(seeds: Sequence[int], seed: int) -> tuple[str, str, float]:
 
 
 def _training(detail: Detail, view: View) -> Iterator[Figure]:
-    for name, curve in (("loss", "loss"), ("validation", validation([detail], view))):
-        found = training(detail, curve)
-        if not found:
-            continue
-        named = curve_title(curve, view)
-        width, height = small.inner()
-        last = max(epoch for one in found for epoch, _ in one.points)
-        scale = score_scale([v for one in found for _, v in one.points], height, fraction=name != "loss")
-        traces = [
-            Trace(
-                thinned(one.points, 60),
-                f"fold {shortened(one.fold, NAME)}, seed {one.seed}",
-                f"c{i % 6 + 1}",
-                thick=1.2,
-            )
-            for i, one in enumerate(found[:TRACES])
-        ]
-        caption = "A line a cell, from its log." + (f" {TRACES} of {len(found)}." if len(found) > TRACES else "")
-        about = (name, "Training loss" if name == "loss" else f"{capital(named)} in validation", caption)
-        svg = small.lines((_whole("epoch", 0, last, width), _axis(named, scale)), traces, about, legend=False)
-        rows = [
-            [shortened(one.fold, 60), str(one.seed), number(one.points[0][1]), number(one.points[-1][1])]
-            for one in found
-        ]
-        yield Figure(*about[:2], svg, caption, ("Fold", "Seed", f"First {named}", f"Last {named}"), rows)
+    for stem, curve in (("loss", "loss"), ("validation", validation([detail], view))):
+        for name, unit, found in by_unit(stem, {curve: training(detail, curve)}):
+            yield _training_figure((name, unit, curve), found[curve], view)
+
+
+def _training_figure(names: tuple[str, str, str], found: Sequence[Curve], view: View) -> Figure:
+    name, unit, curve = names
+    named = curve_title(curve, view)
+    width, height = small.inner()
+    last = max(when for one in found for when, _ in one.points)
+    scale = score_scale([v for one in found for _, v in one.points], height, fraction=curve != "loss")
+    traces = [
+        Trace(thinned(one.points, 60), f"fold {shortened(one.fold, NAME)}, seed {one.seed}", f"c{i % 6 + 1}", thick=1.2)
+        for i, one in enumerate(found[:TRACES])
+    ]
+    caption = "A line a cell, from its log." + (f" {TRACES} of {len(found)}." if len(found) > TRACES else "")
+    about = (name, "Training loss" if curve == "loss" else f"{capital(named)} in validation", caption)
+    svg = small.lines((_whole(unit, 0, last, width), _axis(named, scale)), traces, about, legend=False)
+    rows = [
+        [shortened(one.fold, 60), str(one.seed), number(one.points[0][1]), number(one.points[-1][1])] for one in found
+    ]
+    return Figure(*about[:2], svg, caption, ("Fold", "Seed", f"First {named}", f"Last {named}"), rows)
 
 
 def _history(history: Sequence[Moment], view: View) -> Iterator[Figure]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +96,19 @@ def training(detail: Detail, name: str) -> list[Curve]:
         if curve.name == name
     ]
     return [curve for curve in found if curve.points]
+
+
+def by_unit(name: str, found: Mapping[str, Sequence[Curve]]) -> Iterator[tuple[str, str, dict[str, list[Curve]]]]:
+    """Curves under their names, those that count epochs and those that count iterations apart.
+
+    Yields:
+        the name of the figure that shows them, what they count, and the curves.
+    """
+    for unit in ("epoch", "iteration"):
+        chosen = {key: [curve for curve in curves if curve.unit == unit] for key, curves in found.items()}
+        chosen = {key: curves for key, curves in chosen.items() if curves}
+        if chosen:
+            yield name if unit == "epoch" else f"{name}-by-iteration", unit, chosen
 
 
 def validation(details: Sequence[Detail], view: View) -> str:

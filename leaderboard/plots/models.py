@@ -15,6 +15,7 @@ from vidsuite_leaderboard.plots.data import Scale, area_under, linear_ticks, sco
 from vidsuite_leaderboard.plots.figure import (
     Figure,
     View,
+    by_unit,
     curve_title,
     measure_title,
     measures,
@@ -239,21 +240,22 @@ class Models:
     def _training(self) -> Iterator[Figure]:
         score = validation([model.detail for model in self.best], self.view)
         for stem, curve, title in (("loss", "loss", "Training loss"), ("validation", score, "Score in validation")):
-            lines = {
-                model.name: [Line("cell", 0, thinned(c.points, POINTS)) for c in training(model.detail, curve)[:CURVES]]
-                for model in self.best
-            }
-            lines = {name: found for name, found in lines.items() if found}
-            if lines:
-                yield self._training_figure(stem, curve, title, lines)
+            every = {model.name: training(model.detail, curve) for model in self.best}
+            for figure, unit, found in by_unit(stem, every):
+                lines = {
+                    name: [Line("cell", 0, thinned(c.points, POINTS)) for c in cells[:CURVES]]
+                    for name, cells in found.items()
+                }
+                yield self._training_figure((figure, unit, curve), title, lines)
 
-    def _training_figure(self, stem: str, curve: str, title: str, lines: Mapping[str, Sequence[Line]]) -> Figure:
+    def _training_figure(self, names: tuple[str, str, str], title: str, lines: Mapping[str, Sequence[Line]]) -> Figure:
+        stem, unit, curve = names
         points = [point for found in lines.values() for line in found for point in line.points]
-        last = max(epoch for epoch, _ in points)
+        last = max(when for when, _ in points)
         size = (WIDTH - 20, HEIGHT - 40) if len(lines) == 1 else (170, 130)
         values = [value for _, value in points]
         named = curve_title(curve, self.view)
-        x = Axis("epoch", Scale(0, max(last, 1), size[0]), _whole(0, max(last, 1), 5))
+        x = Axis(unit, Scale(0, max(last, 1), size[0]), _whole(0, max(last, 1), 5))
         y = _axis(named, score_scale(values, size[1], fraction=curve != "loss"))
         texts = Texts()
         name = f"{self.prefix}-{stem}"

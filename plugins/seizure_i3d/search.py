@@ -44,8 +44,8 @@ def as_options(point: Mapping[str, Any]) -> list[str]:
 @click.option("--dataset", metavar="NAME", help="Dataset to search on; by default the synthetic one.")
 @click.option("--preset", default="quick", show_default=True, help="Whose data and folds to use.")
 @click.option("--max-epochs", default=2000, show_default=True, type=click.IntRange(1), help="Upper end of the epochs.")
-@click.option("--selection", default="inner", show_default=True, type=click.Choice(["inner", "best_on_test", "last"]),
-              help="Which epoch is scored.")  # fmt: skip
+@click.option("--selection", default="inner", show_default=True, type=click.Choice(["inner", "last"]),
+              help="Which moment of training is scored.")  # fmt: skip
 @click.option("--out", default="runs", show_default=True, type=click.Path(path_type=Path), help="Run folder.")
 @click.option("--weights", multiple=True, metavar="[NAME=]FILE", help="Initial weights from a file of yours.")
 @click.option("--devices", default="auto", show_default=True, help="As for 'bench'.")

@@ -55,15 +55,16 @@ def test_a_run_ends_with_a_table_and_whole_attempts(finished: tuple[Path, dict[s
     assert "macro F1" in printed
     assert "2 of 2 cells have scores (0 reused)" in printed
     assert "synthetic dataset" in printed
-    assert "flatters" in printed
+    assert "the paper's rule" in printed
     for attempt in attempts(out):
         record = attempt.record
         assert record.status == "ok"
         assert set(record.files) == {"predictions.npz", "config.py", "log.txt"}
         assert {"prepare", "load", "train", "predict", "score"} <= set(record.phases)
-        assert set(record.variants) == {"last"}
+        assert set(record.variants) == {"paper_rule"}
+        assert 1 <= record.details["chosen"]["paper_rule"]["epoch"] <= 3
         arrays = attempt.predictions()
-        assert arrays["prob"].shape == arrays["prob@last"].shape == (4, 2)
+        assert arrays["prob"].shape == arrays["prob@paper_rule"].shape == (4, 2)
         assert set(np.unique(arrays["subject"])) <= {f"subject {n}" for n in range(4)}
         compile((attempt.path / "config.py").read_text(), "config.py", "exec")
     assert sum(attempt.record.efficiency is not None for attempt in attempts(out)) == 1
@@ -237,25 +238,17 @@ def test_an_inner_split_chooses_the_epoch_without_the_scored_fold(toy_env: dict[
     key = {"protocol": {"type": "grouped_kfold", "folds": 2, "version": 1}, "fold": "1", "seed": 0}
     samples = vs.load("toy").datasets["blobs"].prepare(tmp_path / "data", subjects=8).samples()
     groups = {}
-    for selection in ("best_on_test", "inner"):
+    for selection in ("last", "inner"):
         parts = cell._divide(samples, {**key, "config": {"selection": selection}})
-        groups[selection] = [{s.subject for s in part} for part in (parts.train, parts.choose, parts.test)]
-    train, choose, test = groups["best_on_test"]
-    assert choose == test
+        groups[selection] = [{s.subject for s in part} for part in (parts.train, parts.inner, parts.test)]
+    train, none, test = groups["last"]
+    assert not none
     assert not train & test
     inner_train, inner_choose, inner_test = groups["inner"]
     assert inner_test == test
     assert not inner_choose & inner_test
     assert not inner_train & inner_choose
     assert inner_train | inner_choose == train
-    printed = run(tmp_path / "runs", "--preset", "paper", "--cfg-options", "selection=inner", env=toy_env).stdout
-    assert "flatters" not in printed
-
-
-def test_the_last_epoch_alone_can_be_scored(toy_env: dict[str, str], tmp_path: Path) -> None:
-    results = vs.load("toy").run("toy", out=tmp_path / "runs", cfg_options=["selection=last"])
-    assert results.ok
-    assert all(not attempt.record.variants for attempt in attempts(tmp_path / "runs"))
 
 
 def test_tensorboard_is_mmengines_own(toy_env: dict[str, str], tmp_path: Path) -> None:
@@ -278,7 +271,7 @@ def test_amp_is_mmengines_own(toy_env: dict[str, str], tmp_path: Path) -> None:
 def test_json_rows_are_for_programs(finished: tuple[Path, dict[str, str], str]) -> None:
     out, env, _ = finished
     rows = json.loads(run(out, "--json", env=env).stdout)
-    assert [row["variant"] for row in rows] == ["", "last"]
+    assert [row["variant"] for row in rows] == ["", "paper_rule"]
     assert rows[0]["done"] == rows[0]["expected"] == 2
 
 

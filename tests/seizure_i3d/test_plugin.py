@@ -43,7 +43,7 @@ def test_the_paper_preset_has_the_papers_numbers(suite: vs.Suite) -> None:
     assert (model["dropout"], model["recurrent_dropout"], model["loss"]) == (0.5, 0.3, "mse")
     assert config["crop"]["expand"] == 0.2
     assert config["crop"]["labels"] == ["bed", "person"]
-    assert config["selection"] == "best_on_test"
+    assert (config["selection"], config["paper_rule"]) == ("last", "best_on_test")
 
 
 def test_reported_rows_are_as_printed(shared: Path) -> None:

@@ -20,11 +20,21 @@ from mmengine.runner import Runner, set_random_seed
 from vidsuite_core import openmmlab
 from vidsuite_core.engine import clips, cost, frames  # noqa: F401 (clips and frames register what configs name)
 from vidsuite_core.engine.build import import_modules
-from vidsuite_core.engine.config import runtime_config
+from vidsuite_core.engine.config import INNER, PAPER_RULE, runtime_config
 from vidsuite_core.engine.metric import TaskScores
 from vidsuite_core.engine.order import Order
 from vidsuite_core.engine.subnormals import flushed_subnormals
-from vidsuite_core.engine.training import build_runner, checkpoint, fit_once, forget_experiments, predict, variant
+from vidsuite_core.engine.training import (
+    Metrics,
+    build_runner,
+    checkpoint,
+    fit_once,
+    forget_experiments,
+    load_best,
+    loader_of,
+    predict,
+    variant,
+)
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.protocols import inner_split, make_folds
 from vidsuite_core.results.store import CONFIG, KEPT, PREDICTIONS, WORK, write_predictions
@@ -95,10 +105,10 @@ def _zip(folder: Path, target: Path) -> None:
 
 @dataclass(frozen=True)
 class _Parts:
-    """The samples of a cell: training, choice of the epoch, and scoring."""
+    """The samples of a cell: those that train, those held back from it, and those that are scored."""
 
     train: Sequence[Any]
-    choose: Sequence[Any]
+    inner: Sequence[Any]
     test: Sequence[Any]
 
 
@@ -149,19 +159,19 @@ def _run(order: Order, course: _Course) -> dict[str, Any]:
         import_modules(config)
         sets = _datasets(config, parts, order.device, course.report)
     with course.phase("load"):
-        metric, chooser = TaskScores(task, parts.test), TaskScores(task, parts.choose)
-        runner = build_runner(config, sets, metric, chooser, folder / WORK, key["seed"], course.report, order.device)
+        metrics = _metrics(config, task, parts)
+        runner = build_runner(config, sets, metrics, folder / WORK, key["seed"], course.report, order.device)
     resumed = checkpoint(folder / WORK) is not None
     if resumed:
         course.warnings.append("resumed from a checkpoint of an interrupted attempt: not the exact course of one run")
     with _threads(config.get("threads")):
         arrays, chosen = _train_and_predict(
-            runner, config, sets, metric, course, _Keeper(folder, order.keep, course.warnings)
+            runner, config, sets, metrics, course, _Keeper(folder, order.keep, course.warnings)
         )
     with course.phase("score"):
         write_predictions(folder / PREDICTIONS, arrays)
         result = scored(task, arrays)
-        result["details"]["chosen_epoch"] = chosen
+        result["details"] |= {"chosen": chosen} if chosen else {}
         result["details"]["path"] = _path(runner.model, sets["test"], config)
         result["details"] |= _pipeline_details(sets["test"])
     if order.cost:
@@ -175,18 +185,25 @@ def _run(order: Order, course: _Course) -> dict[str, Any]:
 def _divide(samples: Sequence[Any], key: Mapping[str, Any]) -> _Parts:
     protocol = {name: value for name, value in key["protocol"].items() if name != "version"}
     fold = next(fold for fold in make_folds(protocol, samples) if fold.name == key["fold"])
-    selection = key["config"]["selection"]
-    choose = fold.test
-    if selection == "inner":
-        fold, choose = inner_split(fold, samples, key["seed"])
+    config, inner = key["config"], fold.val[:0]
+    if config["selection"] == INNER or config.get("validate"):
+        fold, inner = inner_split(fold, samples, key["seed"])
     by_id = {sample.id: sample for sample in samples}
-    return _Parts(*([by_id[i] for i in ids] for ids in (fold.train, choose, fold.test)))
+    return _Parts(*([by_id[i] for i in ids] for ids in (fold.train, inner, fold.test)))
+
+
+def _metrics(config: Config, task: Task, parts: _Parts) -> Metrics:
+    return Metrics(
+        test=TaskScores(task, parts.test),
+        inner=TaskScores(task, parts.inner, INNER) if parts.inner else None,
+        paper_rule=TaskScores(task, parts.test, PAPER_RULE) if config.get(PAPER_RULE) else None,
+    )
 
 
 def _datasets(config: Config, parts: _Parts, device: str, report: Report) -> dict[str, Any]:
-    """The torch datasets `train`, `choose` and `test`; features are computed here, once for all three."""
-    names = ("train", "choose", "test")
-    loaders = (config.train_dataloader, config.val_dataloader, config.get("test_dataloader") or config.val_dataloader)
+    """The torch datasets `train`, `inner` and `test`; features are computed here, once for all three."""
+    names = [name for name in ("train", "inner", "test") if getattr(parts, name)]
+    loaders = [loader_of(config, {"inner": "val"}.get(name, name)) for name in names]
     built: dict[str, Any] = {}
     extractor = None
     for name, loader in zip(names, loaders, strict=True):
@@ -202,24 +219,24 @@ def _datasets(config: Config, parts: _Parts, device: str, report: Report) -> dic
 
 
 def _train_and_predict(
-    runner: Runner, config: Config, sets: Mapping[str, Any], metric: TaskScores, course: _Course, keeper: _Keeper
-) -> tuple[dict[str, Any], int | None]:
-    """Arrays of the chosen epoch, with those of the last one as the variant `last`, and the chosen epoch's number."""
+    runner: Runner, config: Config, sets: Mapping[str, Any], metrics: Metrics, course: _Course, keeper: _Keeper
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Arrays by the config's selection, with the variant `paper_rule` where it is asked for, and what each chose."""
+    chosen = {}
     with course.phase("train"):
         if config.get("train_cfg"):
             runner.train()
         else:
             fit_once(runner.model, sets["train"])
     with course.phase("predict"):
-        best = checkpoint(Path(runner.work_dir), "best_*.pth")
-        if best is None:
-            with keeper.keeping(runner, metric):
-                return predict(runner, metric), None
-        last = predict(runner, metric)
-        loaded = runner.load_checkpoint(str(best), map_location="cpu", strict=True)
-        with keeper.keeping(runner, metric):
-            arrays = predict(runner, metric)
-    return arrays | variant(last, metric, "last"), int(loaded["meta"]["epoch"])
+        if config.selection == INNER:
+            chosen[INNER] = load_best(runner, INNER)
+        with keeper.keeping(runner, metrics.test):
+            arrays = predict(runner, metrics.test)
+        if metrics.paper_rule:
+            chosen[PAPER_RULE] = load_best(runner, PAPER_RULE)
+            arrays |= variant(predict(runner, metrics.test), metrics.test, PAPER_RULE)
+    return arrays, chosen
 
 
 @contextmanager

@@ -2,7 +2,11 @@
 
 Besides mmengine's own fields (model, train_dataloader, optim_wrapper, train_cfg, ...) a config may hold
     presets: {name: {...}}   merged over the rest for that preset
-    selection                "best_on_test" (as many papers do), "inner" or "last": which epoch is scored
+    selection                which moment of training is scored: "last", or "inner", the best one on a part of the
+                             training side, by subject; never one that was chosen on the scored samples
+    paper_rule               "best_on_test" where a paper chose on the samples that it scored: a variant of that name is
+                             stored beside, and never ranked
+    validate                 True: the samples that "inner" holds back are scored while training, to show its course
     threads                  CPU threads to train with, for networks too small to share among cores
     settle                   "module:function" of (config, samples), called when cells are planned; changes the config
 and the marks
@@ -30,11 +34,14 @@ if TYPE_CHECKING:
 WEIGHTS, FIELD = "weights://", "config://"
 _WEIGHT_FIELDS = ("weights", "pretrained", "checkpoint", "load_from")
 _RUNNER_FIELDS = (
-    "selection", "threads", "precision", "settle", "train_cfg", "train_dataloader", "val_dataloader", "test_dataloader",
-    "optim_wrapper", "param_scheduler", "default_hooks", "custom_hooks", "data_preprocessor", "visualizer",
-    "env_cfg", "log_level", "log_processor", "default_scope", "deterministic", "load_from", "custom_imports",
+    "selection", "paper_rule", "validate", "threads", "precision", "settle", "train_cfg", "train_dataloader",
+    "val_dataloader", "test_dataloader", "optim_wrapper", "param_scheduler", "default_hooks", "custom_hooks",
+    "data_preprocessor", "visualizer", "env_cfg", "log_level", "log_processor", "default_scope", "deterministic",
+    "load_from", "custom_imports",
 )  # fmt: skip
-SELECTIONS = ("best_on_test", "inner", "last")
+INNER, PAPER_RULE = "inner", "paper_rule"
+SELECTIONS, PAPER_RULES = ("last", INNER), ("best_on_test", None)
+_OF_TRAINING = {"selection", PAPER_RULE, "validate", "train_cfg", "optim_wrapper", "param_scheduler", "default_hooks"}
 
 
 def cell_config(
@@ -51,12 +58,15 @@ def cell_config(
         preset: its part of the config's `presets` is merged first.
         layers: further mappings, merged in order (the preset's, then the dataset's).
         options: dotted keys and values, as `--cfg-options` takes them; merged last.
+            What layers and options say of training is left out for a model that has none.
         precision: what "auto" stands for on the device.
     """
     config = _load(model)
     own = config.pop("presets", {})
+    foreign = _foreign_fields(config)
     for layer in (own.get(preset, {}), *layers):
-        config.merge_from_dict(dict(layer))
+        config.merge_from_dict({key: value for key, value in layer.items() if key not in foreign})
+    options = {key: value for key, value in options.items() if key.partition(".")[0] not in foreign}
     unknown = {key.partition(".")[0] for key in options} - {*config, *_RUNNER_FIELDS}
     if unknown:
         raise UsageError(f"--cfg-options: {model.name} has no field {min(unknown)!r}; it has {', '.join(config)}")
@@ -66,10 +76,29 @@ def cell_config(
         raise UsageError(f"--cfg-options do not fit {model.name}: {error}") from error
     resolved: dict[str, Any] = plain(config.to_dict())
     resolved = replace(resolved, lambda key, value: precision if (key, value) == ("precision", "auto") else value)
-    if resolved.setdefault("selection", "last") not in SELECTIONS:
-        raise UsageError(f"selection {resolved['selection']!r} is none of {', '.join(SELECTIONS)}")
+    _check_selection(resolved)
     replace(resolved, _refuse_path)
     return resolved
+
+
+def _foreign_fields(config: Mapping[str, Any]) -> set[str]:
+    """Fields that a benchmark sets for its models that train, and that would turn another model into one."""
+    if config.get("train_cfg"):
+        return set()
+    return _OF_TRAINING | (set() if config.get("train_dataloader") else {"train_dataloader"})
+
+
+def _check_selection(config: dict[str, Any]) -> None:
+    selection = config.setdefault("selection", "last")
+    if selection in PAPER_RULES:
+        raise UsageError(
+            f"selection {selection!r} would rank what was chosen on the scored samples; write selection='last' or "
+            f"'inner', and paper_rule={selection!r} to have the paper's rule beside it"
+        )
+    if selection not in SELECTIONS:
+        raise UsageError(f"selection {selection!r} is none of {', '.join(SELECTIONS)}")
+    if config.get(PAPER_RULE) not in PAPER_RULES:
+        raise UsageError(f"paper_rule {config[PAPER_RULE]!r} is none of {', '.join(map(str, PAPER_RULES))}")
 
 
 def _refuse_path(key: str, value: Any) -> Any:

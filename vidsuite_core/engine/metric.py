@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
+from torch.utils.data import Dataset as TorchDataset
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from vidsuite_core.tasks.base import Reducer, Task
+
+
+PART = "part"
+"""The metainfo that says which `Part` an item is of."""
 
 
 class TaskScores(BaseMetric):
@@ -22,10 +27,14 @@ class TaskScores(BaseMetric):
     After an evaluation `arrays` holds all that is stored of it (see `vidsuite_core.tasks.base.Task`), of which the
     model decided those named in `predicted`. Where samples come one at a time, each output has its `latency`: seconds
     from the batch in memory to the prediction on the host, told by a `LatencyHook`.
+
+    Args:
+        samples: those that must be predicted, once each.
+        part: the `Part` whose outputs are scored, and the prefix of the scores' names; empty scores all there are.
     """
 
-    def __init__(self, task: Task, samples: Sequence[Any]) -> None:
-        super().__init__(collect_device="cpu")
+    def __init__(self, task: Task, samples: Sequence[Any], part: str = "") -> None:
+        super().__init__(collect_device="cpu", prefix=part or None)
         self.task = task
         self.samples = {sample.id: sample for sample in samples}
         self.arrays: dict[str, np.ndarray] = {}
@@ -40,6 +49,7 @@ class TaskScores(BaseMetric):
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep the outputs of a batch; see mmengine's BaseMetric."""
+        data_samples = [sample for sample in data_samples if not self.prefix or sample.get(PART) == self.prefix]
         outputs = [predicted(sample) for sample in data_samples]
         latency = time.perf_counter() - self._started if len(outputs) == 1 else float("nan")
         for output, sample in zip(outputs, data_samples, strict=True):
@@ -67,6 +77,21 @@ class TaskScores(BaseMetric):
             **predictions,
         }
         return self.task.score(self.arrays)
+
+
+class Part(TorchDataset[dict[str, Any]]):
+    """A dataset whose items say in their metainfo that they are of a part, so that a `TaskScores` knows its own."""
+
+    def __init__(self, dataset: Any, name: str) -> None:
+        self.dataset, self.name = dataset, name
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        item: dict[str, Any] = self.dataset[index]
+        item["data_samples"].set_metainfo({PART: self.name})
+        return item
 
 
 class LatencyHook(Hook):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.config import Config
@@ -14,69 +16,118 @@ from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
-from torch.utils.data import default_collate
+from torch.utils.data import ConcatDataset, default_collate
 
-from vidsuite_core.engine.metric import LatencyHook, TaskScores
+from vidsuite_core.engine.config import INNER, PAPER_RULE
+from vidsuite_core.engine.metric import LatencyHook, Part, TaskScores
+from vidsuite_core.engine.recipe import counts_epochs
+from vidsuite_core.errors import VidsuiteError
+
+if TYPE_CHECKING:
+    from vidsuite_core.tasks.base import Task
 
 Report = Callable[[str, int, int], None]
 
 
-class ReportHook(Hook):
-    """Tells the cell's progress by epochs."""
+PAUSE = 0.5
+"""Least seconds between two reports of iterations: small networks make thousands of them."""
 
-    def __init__(self, report: Report) -> None:
-        self.report = report
+
+class ReportHook(Hook):
+    """Tells the cell's progress, in what the recipe counts, and the log after how many iterations it validates.
+
+    mmengine's log names the epoch of a validation, but not the iteration.
+    """
+
+    def __init__(self, report: Report, by_epoch: bool) -> None:
+        self.report, self.by_epoch = report, by_epoch
+        self._told = float("-inf")
 
     def after_train_epoch(self, runner: Runner) -> None:
         """See mmengine's Hook."""
-        self.report("train", runner.epoch + 1, runner.max_epochs)
+        if self.by_epoch:
+            self.report("train", runner.epoch + 1, runner.max_epochs)
+
+    def after_train_iter(self, runner: Runner, *_: Any, **__: Any) -> None:
+        """See mmengine's Hook."""
+        done, now = runner.iter + 1, time.monotonic()
+        if not self.by_epoch and (now >= self._told + PAUSE or done == runner.max_iters):
+            self._told = now
+            self.report("train", done, runner.max_iters)
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """See mmengine's Hook."""
+        if not self.by_epoch:
+            runner.logger.info(f"validating after {runner.iter} iterations")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """What scores a network: at the end of a cell, and while it trains.
+
+    Attributes:
+        test: of the scored samples; it gathers what is stored.
+        inner: of the samples held back from training, by which a moment of it is chosen or its course is shown.
+        paper_rule: of the scored samples, by which papers have chosen; for the variant of that name alone.
+    """
+
+    test: TaskScores
+    inner: TaskScores | None = None
+    paper_rule: TaskScores | None = None
+
+    @property
+    def validating(self) -> dict[str, TaskScores]:
+        """Those that validation asks, by the part of its samples that each scores."""
+        named = {INNER: self.inner, PAPER_RULE: self.paper_rule}
+        return {name: metric for name, metric in named.items() if metric is not None}
 
 
 def build_runner(
     config: Config,
     sets: Mapping[str, Any],
-    metric: TaskScores,
-    chooser: TaskScores,
+    metrics: Metrics,
     work: Path,
     seed: int,
     report: Report,
     device: str,
 ) -> Runner:
-    """A Runner whose validation chooses the epoch (`config.selection`) and whose test fills `metric`.
+    """A Runner whose validation keeps the checkpoints that the config's rules choose, and whose test fills `metrics`.
 
     Resumes from the checkpoints in `work`, if there are any.
+
+    Args:
+        sets: the torch datasets `train`, `test` and, where validation asks them, `inner`.
     """
-    train = config.get("train_cfg")
-    validated = bool(train) and config.selection != "last"
+    train, by_epoch = config.get("train_cfg"), counts_epochs(config)
     hooks = dict(config.get("default_hooks") or {})
-    save = {"type": "CheckpointHook", "interval": -1, "save_last": False, "max_keep_ckpts": 1}
-    save |= dict(hooks.pop("checkpoint", {}))
-    if validated:
-        first = metric.task.info(metric.task.first_score)
-        save |= {"save_best": first.name, "rule": "less" if first.direction == "lower" else "greater"}
-    hooks["checkpoint"] = save
-    resumed = checkpoint(work)
-    loaders = {name: _loader(config, name, sets) for name in ("train", "val", "test")}
+    save = {"type": "CheckpointHook", "by_epoch": by_epoch, "interval": -1, "save_last": False, "max_keep_ckpts": 1}
+    hooks["checkpoint"] = save | dict(hooks.get("checkpoint", {})) | _best(config, metrics.test.task)
+    hooks["logger"] = {"type": "LoggerHook", "log_metric_by_epoch": by_epoch, **hooks.get("logger", {})}
+    resumed, validating = checkpoint(work), metrics.validating if train else {}
     return Runner(
         model=config.model,
         work_dir=str(work),
-        train_dataloader=loaders["train"] if train else None,
+        train_dataloader=_loader(config, "train", sets["train"]) if train else None,
         train_cfg=train,
         optim_wrapper=config.get("optim_wrapper") if train else None,
         param_scheduler=config.get("param_scheduler") if train else None,
-        val_dataloader=loaders["val"] if validated else None,
-        val_cfg={} if validated else None,
-        val_evaluator=Evaluator([chooser]) if validated else None,
-        test_dataloader=loaders["test"],
+        val_dataloader=_loader(config, "val", _validation_set(sets, validating)) if validating else None,
+        val_cfg={} if validating else None,
+        val_evaluator=Evaluator(list(validating.values())) if validating else None,
+        test_dataloader=_loader(config, "test", sets["test"]),
         test_cfg={},
-        test_evaluator=Evaluator([metric]),
+        test_evaluator=Evaluator([metrics.test]),
         default_hooks=hooks,
-        custom_hooks=[*(config.get("custom_hooks") or []), ReportHook(report), LatencyHook(metric, chooser)],
+        custom_hooks=[
+            *(config.get("custom_hooks") or []),
+            ReportHook(report, by_epoch),
+            LatencyHook(metrics.test, *validating.values()),
+        ],
         data_preprocessor=config.get("data_preprocessor"),
         visualizer=config.get("visualizer"),
         env_cfg=config.get("env_cfg") or {"dist_cfg": {"backend": "gloo" if device == "cpu" else "nccl"}},
         log_level=config.get("log_level", "INFO"),
-        log_processor=config.get("log_processor"),
+        log_processor={"by_epoch": by_epoch, **(config.get("log_processor") or {})},
         default_scope=config.get("default_scope", "mmengine"),
         randomness={"seed": seed, "deterministic": config.get("deterministic", False)},
         experiment_name=work.parent.name,  # mmengine tells experiments apart by name and second alone
@@ -86,10 +137,41 @@ def build_runner(
     )
 
 
-def checkpoint(work: Path, pattern: str = "epoch_*.pth") -> Path | None:
-    """The newest checkpoint of a work folder, or None."""
-    found = sorted(work.glob(pattern), key=lambda path: path.stat().st_mtime)
-    return found[-1] if found else None
+def _best(config: Config, task: Task) -> dict[str, Any]:
+    """Options of mmengine's CheckpointHook that keep the best checkpoint by each rule of the config."""
+    rules = [INNER] * (config.selection == INNER) + [PAPER_RULE] * bool(config.get(PAPER_RULE))
+    if not config.get("train_cfg") or not rules:
+        return {}
+    first = task.info(task.first_score)
+    better = "less" if first.direction == "lower" else "greater"
+    return {"save_best": [f"{name}/{first.name}" for name in rules], "rule": [better] * len(rules)}
+
+
+def _validation_set(sets: Mapping[str, Any], parts: Iterable[str]) -> ConcatDataset[Any]:
+    of_part = {INNER: "inner", PAPER_RULE: "test"}
+    return ConcatDataset([Part(sets[of_part[name]], name) for name in parts])
+
+
+def load_best(runner: Runner, rule: str) -> dict[str, int]:
+    """Load the checkpoint that a rule chose; returns when in training it was, in what the recipe counts.
+
+    Raises:
+        VidsuiteError: there is none, as the score was not defined at any validation.
+    """
+    best = checkpoint(Path(runner.work_dir), f"best_{rule}_*.pth")
+    if best is None:
+        raise VidsuiteError(
+            f"no checkpoint was chosen by {rule}: its score was not defined at any validation; "
+            f"{'use selection=last' if rule == INNER else 'use paper_rule=None'}, or hold back other samples"
+        )
+    meta = runner.load_checkpoint(str(best), map_location="cpu", strict=True)["meta"]
+    return {"epoch": int(meta["epoch"])} if counts_epochs(runner.cfg) else {"iteration": int(meta["iter"])}
+
+
+def checkpoint(work: Path, *patterns: str) -> Path | None:
+    """The newest checkpoint of a work folder whose name fits, or None; those of training unless patterns are given."""
+    found = [path for pattern in patterns or ("epoch_*.pth", "iter_*.pth") for path in work.glob(pattern)]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def forget_experiments() -> None:
@@ -120,11 +202,19 @@ def fit_once(model: Any, dataset: Any) -> None:
     model.fit(default_collate([item["inputs"] for item in items]), labels)
 
 
-def _loader(config: Config, name: str, sets: Mapping[str, Any]) -> dict[str, Any]:
-    part = {"train": "train", "val": "choose", "test": "test"}[name]
-    source = config.get(f"{name}_dataloader") or config.val_dataloader
-    loader = {key: value for key, value in source.items() if key != "dataset"}
-    loader.setdefault("sampler", {"type": "DefaultSampler", "shuffle": name == "train"})
+def loader_of(config: Config, name: str) -> Any:
+    """What a config says of its data loader "train", "val" or "test"; of the last two, one stands in for the other."""
+    names = (name,) if name == "train" else (name, "val", "test")
+    return next(config[f"{one}_dataloader"] for one in names if config.get(f"{one}_dataloader"))
+
+
+def _loader(config: Config, name: str, dataset: Any) -> dict[str, Any]:
+    """A data loader as mmengine builds it, see `loader_of`."""
+    loader = {key: value for key, value in loader_of(config, name).items() if key != "dataset"}
+    endless = name == "train" and not counts_epochs(config)  # mmengine pauses wherever an iteration's loader ends
+    loader.setdefault(
+        "sampler", {"type": "InfiniteSampler" if endless else "DefaultSampler", "shuffle": name == "train"}
+    )
     loader.setdefault("num_workers", 0)
     loader.setdefault("collate_fn", {"type": "pseudo_collate"})
-    return {**loader, "dataset": sets[part]}
+    return {**loader, "dataset": dataset}

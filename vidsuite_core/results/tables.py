@@ -20,6 +20,8 @@ from vidsuite_core.support.text import printable
 if TYPE_CHECKING:
     from rich.console import Console
 
+VARIANTS = {"last": "last epoch", "paper_rule": "the paper's rule"}
+"""What tables call second sets of predictions."""
 FORMATS = ("table", "markdown", "csv", "latex", "json", "parquet")
 
 
@@ -113,7 +115,7 @@ def _name(row: Row, name: str) -> str:
     if row.status == "reported":
         return f"  {printable(row.model)}"
     if row.variant:
-        return f"  · {row.variant} epoch" if row.variant == "last" else f"  · {printable(row.variant)}"
+        return f"  · {VARIANTS.get(row.variant) or printable(row.variant)}"
     marks = "" if row.done == row.expected else f" [{row.done} of {row.expected}]"
     return f"{printable(name)}{' ≈' if row.indistinct else ''}{marks}"
 
@@ -145,10 +147,12 @@ def _has_epochs(row: Row, rows: Sequence[Row]) -> bool:
 def _footnotes(rows: Sequence[Row]) -> list[str]:
     main = [row for row in rows if not row.variant]
     lines = ["mean ± sd over folds and seeds; below it a 95 % interval (bootstrap over subjects); /s: samples a second"]
-    flattered = [_short(row.model) for row in main if row.selection == "best_on_test" and _has_epochs(row, rows)]
-    if flattered:
-        who = "the" if len(flattered) == len(main) else f"{', '.join(flattered)}: the"
-        lines.append(f"{who} epoch is chosen on the scored fold, which flatters; 'last epoch' is not chosen")
+    chosen = [_short(row.model) for row in main if row.selection == "best_on_test" and _has_epochs(row, rows)]
+    if chosen:
+        who = "the" if len(chosen) == len(main) else f"{', '.join(chosen)}: the"
+        lines.append(f"{who} epoch is chosen on the scored fold; 'last epoch' is not chosen")
+    if any(row.variant == "paper_rule" for row in rows):
+        lines.append("the paper's rule: the moment of training is chosen on the scored samples; shown, never ranked")
     if any(row.indistinct for row in main):
         lines.append("≈ cannot be told apart from the best row (paired bootstrap over subjects, 95 %)")
     lines += [f"{_short(row.model)}: {problem}" for row in main for problem in row.problems]

@@ -290,12 +290,15 @@ class _Planner:
 
     def _config(self, model: ModelHandle, dataset: Mapping[str, Any]) -> dict[str, Any]:
         from vidsuite_core.engine.config import cell_config, parse_options
+        from vidsuite_core.engine.recipe import check_recipe
 
         if model.spec.config is None:
             raise UsageError(f"model {model.key} has no training recipe to run")
         layers = [self.preset.get("cfg") or {}, dataset.get("cfg") or {}]
         options = parse_options(self.options.cfg_options)
-        return cell_config(model.spec.config, self.options.preset, layers, options, self.slot.precision)
+        config = cell_config(model.spec.config, self.options.preset, layers, options, self.slot.precision)
+        check_recipe(config, f"config of {model.key}")
+        return config
 
     def _task_version(self) -> int:
         return int(resolve(self.suite.tasks[self.benchmark.spec.task].spec.builder).version)

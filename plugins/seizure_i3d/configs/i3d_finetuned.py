@@ -2,7 +2,8 @@
 _base_ = ['_crop.py']
 custom_imports = dict(imports=['vidsuite_plugins.seizure_i3d.models', 'vidsuite_plugins.seizure_i3d.crop.reader'])
 
-selection = 'best_on_test'
+selection = 'last'
+paper_rule = 'best_on_test'
 
 data = dict(
     type='vidsuite.ClipDataset',

@@ -1,5 +1,6 @@
 custom_imports = dict(imports=['vidsuite_toy.model'])
-selection = 'best_on_test'
+selection = 'last'
+paper_rule = 'best_on_test'
 data = dict(
     type='vidsuite.ClipDataset',
     pipeline=[dict(type='vidsuite.ReadClip', size=32), dict(type='vidsuite.PackClip')])
