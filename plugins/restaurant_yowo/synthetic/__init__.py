@@ -1,0 +1,1 @@
+"""The embedded restaurant: a rendered counter, whose paired actions differ in direction alone."""
