@@ -5,13 +5,32 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from vidsuite_core.dealing import deal
 from vidsuite_core.errors import UsageError, VidsuiteError
 
 VERSION = 1
 """Part of the score id: raised when the same protocol would yield other folds."""
+
+
+class Short(UsageError):
+    """Too few subjects have recordings of a class; `told` says so with the classes' names."""
+
+    def __init__(self, folds: int, few: Mapping[Any, Sequence[str]]) -> None:
+        self.folds, self.few = folds, few
+        super().__init__(self.told(()))
+
+    def told(self, classes: Sequence[str]) -> str:
+        """The message, labels named as in `classes`."""
+        short = [f"class {_named(label, classes)} ({len(subjects)})" for label, subjects in self.few.items()]
+        most = min(map(len, self.few.values()), default=0)
+        remedy = f"ask for {most} folds, or bring more subjects" if most > 1 else "bring more subjects of that class"
+        return (
+            f"{self.folds} folds need at least {self.folds} subjects of each class; short: {', '.join(short)}; {remedy}"
+        )
 
 
 @dataclass(frozen=True)
@@ -25,17 +44,22 @@ class Fold:
     """Samples that choose the epoch under selection "inner", where the dataset brings them."""
 
 
-def make_folds(protocol: Mapping[str, Any], samples: Sequence[Any]) -> list[Fold]:
+def make_folds(protocol: Mapping[str, Any], samples: Sequence[Any], classes: Sequence[str] = ()) -> list[Fold]:
     """The folds of `protocol` over `samples` (each with `id`, `subject` and, for strata, `label`).
 
+    Every fold that is made here trains on all classes that there are; a `fixed` one is the dataset's own.
+
     Protocols, by `type`:
-        grouped_kfold: `folds` parts of the subjects, each class's subjects dealt evenly (`seed`).
+        grouped_kfold: `folds` parts of the subjects with every class in each, dealt evenly (`seed`).
         leave_one_group_out: one fold a subject.
         repeated_halves: `repeats` divisions of the subjects into halves (`seed`).
         fixed: the samples' own `split` ("train", "val" or "test"), one fold.
 
+    Args:
+        classes: names of the labels, for messages.
+
     Raises:
-        UsageError: the protocol is unknown, or there are too few subjects for it.
+        UsageError: the protocol is unknown, or there are too few subjects for it, of a class or in all.
         VidsuiteError: a subject would be on both sides, or two samples have one id.
     """
     options = dict(protocol)
@@ -55,10 +79,16 @@ def make_folds(protocol: Mapping[str, Any], samples: Sequence[Any]) -> list[Fold
         folds = makers[kind](samples, **options)
     except TypeError as error:
         raise UsageError(f"protocol {kind} does not take these options: {error}") from error
+    except Short as short:
+        raise UsageError(short.told(classes)) from None
     if not folds:
         raise UsageError(f"protocol {kind} makes no fold with {options}")
+    labels = {sample.id: getattr(sample, "label", None) for sample in samples}
     for fold in folds:
         assert_disjoint(fold, samples)
+        absent = {labels[i] for i in fold.test} - {labels[i] for i in fold.train}
+        if absent and (kind != "fixed" or len({labels[i] for i in fold.train}) == 1):
+            raise UsageError(_untrained(fold, min(absent, key=str), samples, classes))
     return folds
 
 
@@ -74,25 +104,34 @@ def assert_disjoint(fold: Fold, samples: Sequence[Any]) -> None:
 
 
 def grouped_kfold(samples: Sequence[Any], folds: int = 5, seed: int = 0) -> list[Fold]:
-    """`folds` parts of the subjects; each class's subjects are shuffled and dealt in turn.
+    """`folds` parts of the subjects, every class in each; the samples' order does not matter.
 
-    A subject's class is that of most of its samples, the first of several in name; the samples' order does not
-    matter. This stratifies *subjects*, as the seizure paper does
-    (section 3.6: 4 + 3 subjects in each validation fold); scikit-learn's StratifiedGroupKFold stratifies samples.
+    Where each subject has one class, each class's subjects are shuffled and dealt in turn. This stratifies *subjects*,
+    as the seizure paper does (section 3.6: 4 + 3 subjects in each validation fold). Others: see `deal`.
+
+    Raises:
+        Short: (a `UsageError`) a class has too few subjects.
     """
-    strata = _strata(samples)
-    few = [f"{label} ({len(members)})" for label, members in strata.items() if len(members) < folds]
+    counts = _counts(samples)
     if folds < 2:
         raise UsageError(f"a division into {folds} parts has no training side; ask for at least 2 folds")
-    if few:
-        raise UsageError(f"{folds} folds need at least {folds} subjects of each class; short: class {', '.join(few)}")
-    parts: list[set[str]] = [set() for _ in range(folds)]
-    turn = 0
-    for members in strata.values():
-        random.Random(seed).shuffle(members)  # noqa: S311
-        for subject in members:
-            parts[turn % folds].add(subject)
-            turn += 1
+    strata: dict[Any, list[str]] = defaultdict(list)
+    for subject, labels in counts.items():
+        for label in labels:
+            strata[label].append(subject)
+    strata = dict(sorted(strata.items(), key=lambda item: str(item[0])))
+    if few := {label: members for label, members in strata.items() if len(members) < folds}:
+        raise Short(folds, few)
+    if any(len(labels) > 1 for labels in counts.values()):
+        parts = deal(counts, folds, seed)
+    else:
+        parts = [set() for _ in range(folds)]
+        turn = 0
+        for members in strata.values():
+            random.Random(seed).shuffle(members)  # noqa: S311
+            for subject in members:
+                parts[turn % folds].add(subject)
+                turn += 1
     return [_fold(str(number), samples, part) for number, part in enumerate(parts)]
 
 
@@ -135,24 +174,35 @@ def inner_split(fold: Fold, samples: Sequence[Any], seed: int = 0) -> tuple[Fold
         return fold, fold.val
     training = set(fold.train)
     inside = [sample for sample in samples if sample.id in training]
-    parts = min(5, *(len(members) for members in _strata(inside).values()))
-    if parts < 2:
-        raise UsageError(
-            "selection=inner needs two training subjects of each class, or samples of split 'val'; use selection=last"
-        )
-    inner = grouped_kfold(inside, folds=parts, seed=seed)[0]
-    return Fold(fold.name, inner.train, fold.test), inner.test
+    having = Counter(label for labels in _counts(inside).values() for label in labels)
+    for parts in range(min(5, *having.values()), 1, -1):
+        with suppress(Short):
+            inner = grouped_kfold(inside, folds=parts, seed=seed)[0]
+            return Fold(fold.name, inner.train, fold.test), inner.test
+    raise UsageError(
+        "selection=inner needs two training subjects of each class, or samples of split 'val'; use selection=last"
+    )
 
 
-def _strata(samples: Sequence[Any]) -> dict[Any, list[str]]:
-    labels: dict[str, Counter[Any]] = defaultdict(Counter)
+def _untrained(fold: Fold, label: Any, samples: Sequence[Any], classes: Sequence[str]) -> str:
+    having = sorted({s.subject for s in samples if getattr(s, "label", None) == label}, key=_natural)
+    more = f" and {len(having) - 3} more" if len(having) > 3 else ""
+    return (
+        f"fold {fold.name} would train without class {_named(label, classes)}, which it scores: only "
+        f"{', '.join(having[:3])}{more} {'has' if len(having) == 1 else 'have'} it; bring more subjects of that class"
+    )
+
+
+def _counts(samples: Sequence[Any]) -> dict[str, Counter[Any]]:
+    """How many samples of each label each subject has, the subjects in natural order."""
+    counts: dict[str, Counter[Any]] = defaultdict(Counter)
     for sample in samples:
-        labels[sample.subject][getattr(sample, "label", None)] += 1
-    strata: dict[Any, list[str]] = defaultdict(list)
-    for subject in sorted(labels, key=_natural):
-        most = max(labels[subject].values())
-        strata[min((label for label, n in labels[subject].items() if n == most), key=str)].append(subject)
-    return dict(sorted(strata.items(), key=lambda item: str(item[0])))
+        counts[sample.subject][getattr(sample, "label", None)] += 1
+    return {subject: counts[subject] for subject in sorted(counts, key=_natural)}
+
+
+def _named(label: Any, classes: Sequence[str]) -> str:
+    return repr(classes[label]) if isinstance(label, int) and label < len(classes) else str(label)
 
 
 def _fold(name: str, samples: Sequence[Any], held_out: set[str]) -> Fold:

@@ -268,6 +268,7 @@ class _Planner:
                 seeds=self.seeds,
                 preset=self.options.preset,
                 device_kind=self.slot.kind,
+                classes=dataset.class_names(),
             )
             code = self._code(handle, model)
             timeout = self.options.timeout or self.preset.get("timeout")

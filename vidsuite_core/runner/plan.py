@@ -23,15 +23,16 @@ def plan_cells(
     seeds: Sequence[int],
     preset: str,
     device_kind: str,
+    classes: Sequence[str] = (),
 ) -> list[Cell]:
     """The cells of one model on one dataset: a cell a fold and seed, folds first.
 
     Args:
         task: its name and version.
         weights: content hash, or "random", of each of the model's initial weights.
-        protocol: see `vidsuite_core.protocols.make_folds`.
+        protocol, classes: see `vidsuite_core.protocols.make_folds`.
     """
-    folds = make_folds(protocol, samples)
+    folds = make_folds(protocol, samples, classes)
     return [
         Cell(
             benchmark=benchmark,
