@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.runner.reproduce import reproductions_in
-from vidsuite_core.support.environment import code
+from vidsuite_core.support.code import sources_of
 from vidsuite_core.support.ids import digest
 from vidsuite_core.support.text import printable
 from vidsuite_leaderboard.entries import one_line
@@ -153,11 +153,8 @@ def _keep_to_tasks(suite: Suite, collection: Collection) -> None:
 
 def version_of(suite: Suite) -> str:
     """Identity of the code that reads, scores and draws; part of every key, so that other code computes anew."""
-    modules = {"vidsuite_core": "vidsuite"} | {plugin.module: plugin.distribution for plugin in suite.manager.plugins}
-    core = Path(__file__).parent.parent / "vidsuite_core"
-    shown = ("results/summary.py", "support/text.py", "results/verification.py")
-    scoreless = [digest((core / name).read_text(encoding="utf-8")) for name in shown if core.is_dir()]
-    return digest([{module: code(module, dist)["sources"] for module, dist in modules.items()}, scoreless])
+    modules = {"vidsuite_core", *(plugin.module for plugin in suite.manager.plugins)}
+    return digest({module: sources_of(module) for module in modules})
 
 
 def _scan(source: Source, version: str) -> list[Found]:

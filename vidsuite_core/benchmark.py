@@ -50,10 +50,28 @@ def read_reported(handle: BenchmarkHandle) -> Mapping[str, Any]:
     return data
 
 
-def dataset_options(definition: Mapping[str, Any], dataset: str, preset: str) -> dict[str, Any]:
-    """Options of a dataset under a preset; none for a dataset that the benchmark does not name."""
-    entry = definition["datasets"].get(dataset) or {}
-    return dict((entry.get("presets") or {}).get(preset) or {})
+def full_name(benchmark: BenchmarkHandle, name: str) -> str:
+    """A dataset's or model's full name: one without a plugin is of the benchmark's own."""
+    return name if "/" in name else f"{benchmark.plugin}/{name}"
+
+
+def dataset_entry(benchmark: BenchmarkHandle, dataset: str) -> Mapping[str, Any]:
+    """What a benchmark's definition says of the dataset of that full name; nothing of one that it does not list."""
+    listed = benchmark.definition()["datasets"]
+    return next((entry or {} for name, entry in listed.items() if full_name(benchmark, name) == dataset), {})
+
+
+def protocol_of(benchmark: BenchmarkHandle, dataset: str) -> Mapping[str, Any]:
+    """The protocol by which a benchmark divides the dataset of that full name."""
+    protocol: Mapping[str, Any] = (
+        dataset_entry(benchmark, dataset).get("protocol") or benchmark.definition()["protocol"]
+    )
+    return protocol
+
+
+def dataset_options(benchmark: BenchmarkHandle, dataset: str, preset: str) -> dict[str, Any]:
+    """Options of the dataset of that full name under a preset; none for a dataset that the benchmark does not list."""
+    return dict((dataset_entry(benchmark, dataset).get("presets") or {}).get(preset) or {})
 
 
 def preset_of(definition: Mapping[str, Any], preset: str) -> Mapping[str, Any]:

@@ -110,7 +110,7 @@ class _Datasets:
         handle = self.shareable(cell.dataset)
         if cell.benchmark not in self._suite.benchmarks:
             raise _Left("no installed plugin brings it", cell.benchmark)
-        options = dataset_options(self._suite.benchmarks[cell.benchmark].definition(), handle.spec.name, cell.preset)
+        options = dataset_options(self._suite.benchmarks[cell.benchmark], handle.key, cell.preset)
         name = f"{handle.key} ({cell.preset})"
         key = digest([handle.key, str(handle.home(options))])
         if key not in self._opened:

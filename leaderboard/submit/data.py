@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from vidsuite_core.benchmark import dataset_options
+from vidsuite_core.benchmark import dataset_options, protocol_of
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.protocols import make_folds
 
@@ -44,8 +44,7 @@ class Here:
         definition = handle.definition()
         if cell.preset not in definition["presets"]:
             return None, f"its benchmark has no preset {cell.preset} here"
-        entry = definition["datasets"].get(self.suite.datasets[cell.dataset].spec.name) or {}
-        return entry.get("protocol") or definition["protocol"], ""
+        return protocol_of(handle, cell.dataset), ""
 
     def data(self, record: Record) -> Data:
         """The data that the record was run on, as its fingerprint says."""
@@ -56,15 +55,13 @@ class Here:
         return data
 
     def _read(self, benchmark: str, dataset: str, preset: str) -> Data:
-        definition = self.suite.benchmarks[benchmark].definition()
-        handle = self.suite.datasets[dataset]
-        entry = definition["datasets"].get(handle.spec.name) or {}
+        owner, handle = self.suite.benchmarks[benchmark], self.suite.datasets[dataset]
         try:
-            opened = handle.open(None, **dataset_options(definition, handle.spec.name, preset))
+            opened = handle.open(None, **dataset_options(owner, handle.key, preset))
             if not opened.is_ready():
                 return Data(unknown=f"the data of {dataset} are not here")
             samples = opened.samples()
-            folds = make_folds(entry.get("protocol") or definition["protocol"], samples)
+            folds = make_folds(protocol_of(owner, handle.key), samples)
             return Data(
                 opened.fingerprint(),
                 {sample.id: sample for sample in samples},

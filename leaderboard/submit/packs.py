@@ -17,9 +17,9 @@ from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.results.store import LOG, PREDICTIONS, Attempt, Store
 from vidsuite_core.results.summary import Verified, newest, verified
 from vidsuite_core.results.verification import false_identity
+from vidsuite_core.runner.planner import code_of
 from vidsuite_core.runner.reproduce import Reproduction, file_name, read_reproduction, reproductions_in
 from vidsuite_core.specs import resolve
-from vidsuite_core.support.environment import code
 from vidsuite_core.support.files import predictions_size
 from vidsuite_core.support.paths import user_home
 from vidsuite_leaderboard.submit import rules
@@ -201,8 +201,7 @@ class _Check:
     def __init__(self, suite: Suite, folder: Path, report: Report, now: datetime) -> None:
         self.suite, self.folder, self.report, self.now = suite, folder, report, now
         self.here = Here(suite)
-        self.code = {plugin.name: code(plugin.module, plugin.distribution) for plugin in suite.manager.plugins}
-        self.code["core"] = code("vidsuite_core")
+        self.code = {plugin.name: code_of(suite, plugin) for plugin in suite.manager.plugins}
 
     def run(self) -> None:
         """Check all there is."""

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.support import cache
 from vidsuite_core.support import cache as module
-from vidsuite_core.support.cache import ArrayCache, CacheWarning, cache_key, feature_cache, frame_cache
+from vidsuite_core.support.cache import ArrayCache, CacheWarning, cache_key, computed_by, feature_cache, frame_cache
 from vidsuite_core.support.paths import _host
 
 KEYS = [cache_key(number=number) for number in range(12)]
@@ -255,3 +256,14 @@ def test_a_cache_goes_to_workers(tmp_path: Path) -> None:
     cache = pickle.loads(pickle.dumps(ArrayCache(tmp_path, 10**6)))
     cache.put(KEYS[0], entry(0))
     assert cache.get(KEYS[0]) is not None
+
+
+def test_other_code_finds_nothing_of_what_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_identity", "")
+    keys = [cache_key(a=1)]
+    for identity in ("this code", "that code"):
+        computed_by(identity)
+        keys.append(cache_key(a=1))
+    assert len(set(keys)) == 3
+    computed_by("this code")
+    assert cache_key(a=1) == keys[1]

@@ -18,8 +18,8 @@ import pytest
 from helpers import begin, make_cell, make_record
 
 from vidsuite_core.results import claims
-from vidsuite_core.results.claims import OWNER, WORK, host_hash
-from vidsuite_core.results.store import LOG, PREDICTIONS, RESULT, Store
+from vidsuite_core.results.claims import CODE, OWNER, WORK, host_hash
+from vidsuite_core.results.store import LOG, PREDICTIONS, RESULT, Store, Workspace
 
 CELL = make_cell()
 
@@ -41,16 +41,22 @@ def claimed(runs: Store) -> bool:
     return runs.claimed(CELL.plugin, CELL.cell_id)
 
 
-def orphan(cell: Path, owner: Any = None, name: str = ".tmp-orphan") -> Path:
+def orphan(cell: Path, owner: Any = None, name: str = ".tmp-orphan", code: str = "") -> Path:
     """A temporary folder with a checkpoint and half-written files; by default its owner is a dead process."""
     folder = cell / name
     (folder / WORK).mkdir(parents=True)
     (folder / WORK / "epoch_3.pth").write_bytes(b"weights")
+    (folder / WORK / CODE).write_text(code)
     for leftover in (RESULT, PREDICTIONS, LOG, "core.1234"):
         (folder / leftover).write_text("half of")
     owner = {"host": host_hash(), "pid": dead_pid(), "started": 0.0} if owner is None else owner
     (folder / OWNER).write_text(owner if isinstance(owner, str) else json.dumps(owner))
     return folder
+
+
+def kept(workspace: Workspace) -> list[str]:
+    """The checkpoints that a workspace goes on from."""
+    return sorted(path.name for path in workspace.work.iterdir() if path.name != CODE)
 
 
 def dead_pid() -> int:
@@ -99,6 +105,35 @@ def test_the_dead_owners_checkpoints_are_taken_over_and_nothing_else(runs: Store
     assert claimed(runs)
 
 
+@pytest.mark.parametrize("written", ["other code", ""])
+def test_checkpoints_of_other_code_are_never_continued(runs: Store, cell: Path, written: str) -> None:
+    left = orphan(cell, code=written)
+    workspace = runs.begin(CELL.plugin, CELL.cell_id, "this code")
+    assert not left.exists()
+    assert kept(workspace) == []
+    workspace.discard()
+    left = orphan(cell, code="this code")
+    assert kept(runs.begin(CELL.plugin, CELL.cell_id, "this code")) == ["epoch_3.pth"]
+
+
+def test_checkpoints_of_an_unknown_origin_are_never_continued(runs: Store, cell: Path) -> None:
+    (orphan(cell) / WORK / CODE).unlink()
+    assert kept(runs.begin(CELL.plugin, CELL.cell_id)) == []
+
+
+def test_of_several_orphans_that_of_the_same_code_is_continued(runs: Store, cell: Path) -> None:
+    for name in ("a", "b", "c"):
+        orphan(cell, name=f".tmp-{name}", code="this code" if name == "b" else name)
+    assert kept(runs.begin(CELL.plugin, CELL.cell_id, "this code")) == ["epoch_3.pth"]
+
+
+def test_an_attempt_that_begins_anew_continues_nothing(runs: Store, cell: Path) -> None:
+    left = orphan(cell, code="this code")
+    workspace = runs.begin_anew(CELL.plugin, CELL.cell_id, "this code")
+    assert not left.exists()
+    assert kept(workspace) == []
+
+
 def test_a_living_owners_folder_is_left_alone(runs: Store) -> None:
     first, second = begin(runs, CELL), begin(runs, CELL)
     assert first.path != second.path
@@ -120,7 +155,7 @@ def test_of_many_that_want_one_orphan_one_gets_it_and_all_get_a_folder(runs: Sto
         thread.join()
     assert len(found) == 8
     assert all((workspace.path / OWNER).is_file() for workspace in found)
-    assert sum(workspace.work.is_dir() for workspace in found) == 1
+    assert sum((workspace.work / "epoch_3.pth").is_file() for workspace in found) == 1
 
 
 def test_losing_an_orphan_to_another_just_after_taking_it(
@@ -137,13 +172,13 @@ def test_losing_an_orphan_to_another_just_after_taking_it(
     monkeypatch.setattr(claims, "claim", stolen)
     workspace = runs.begin(CELL.plugin, CELL.cell_id)
     assert (workspace.path / OWNER).is_file()
-    assert not workspace.work.exists()
+    assert kept(workspace) == []
     assert (cell / ".tmp-thief" / WORK).is_dir()
 
 
 def test_a_folder_that_another_took_over_in_the_meantime_is_put_back(runs: Store, cell: Path) -> None:
     theirs = begin(runs, CELL)  # found dead a moment ago, and alive by now
-    assert claims.take_over(theirs.path, cell / ".tmp-ours") is False
+    assert claims.take_over(theirs.path, cell / ".tmp-ours", "") is False
     assert (theirs.path / LOG).is_file()
     assert list(cell.iterdir()) == [theirs.path]
 
@@ -195,7 +230,7 @@ def test_an_owner_file_of_any_content_is_that_of_nobody(runs: Store, cell: Path,
     aged(folder / OWNER, 10_000)
     aged(folder, 60)
     assert not claimed(runs)
-    assert runs.begin(CELL.plugin, CELL.cell_id).work.is_dir()
+    assert kept(runs.begin(CELL.plugin, CELL.cell_id)) == ["epoch_3.pth"]
 
 
 def test_a_linked_temporary_folder_is_not_ours_to_clear(runs: Store, cell: Path, tmp_path: Path) -> None:
@@ -225,7 +260,7 @@ def test_an_orphan_with_a_link_in_it_is_thrown_away_unfollowed(
     link.symlink_to(victim)
     aged(folder, 60)
     workspace = runs.begin(CELL.plugin, CELL.cell_id)
-    assert not workspace.work.exists()
+    assert kept(workspace) == []
     assert victim.read_text() == "precious"
     assert list(cell.iterdir()) == [workspace.path]
 
@@ -236,7 +271,7 @@ def test_an_owner_that_is_a_pipe_does_not_block(runs: Store, cell: Path) -> None
     os.mkfifo(folder / OWNER)
     aged(folder, 60)
     assert not claimed(runs)
-    assert runs.begin(CELL.plugin, CELL.cell_id).work.is_dir()
+    assert kept(runs.begin(CELL.plugin, CELL.cell_id)) == ["epoch_3.pth"]
 
 
 def test_no_space_while_taking_over_keeps_the_checkpoints(

@@ -61,7 +61,7 @@ class Queue:
             self.taken[name] = deed
         workspace = Store(self.root).begin("paper", f"cell{name}")
         order = Order(
-            score_key={}, task="", dataset="", weights={}, device="cpu", cost=False,
+            score_key={}, task="", dataset="", weights={}, code="", device="cpu", cost=False,
             root=str(self.root / f"{name}.pids"), options={"do": deed, **self.options}, folder=str(workspace.path),
         )  # fmt: skip
         return Job(make_cell(fold=name), order, workspace, self.timeout)

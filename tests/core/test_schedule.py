@@ -35,13 +35,16 @@ class Run:
     cells: Sequence[Cell] = tuple(CELLS)
     answer: Callable[[Job], Mapping[str, Any]] | None = None
     code: Mapping[str, Any] = field(default_factory=lambda: CODE)
+    identity: str = "this code"
     fresh: bool = False
     said: list[str] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
 
     def schedule(self) -> Schedule:
-        planned = [Planned(cell, lambda folder: folder, self.code, None, ["a warning"]) for cell in self.cells]  # type: ignore[arg-type, return-value]
+        planned = [
+            Planned(cell, lambda folder: folder, self.code, self.identity, None, ["a warning"]) for cell in self.cells
+        ]  # type: ignore[arg-type, return-value]
         return Schedule(
             Store(self.root),
             planned,
@@ -334,3 +337,21 @@ def test_abandon_names_cells_that_another_process_is_running(tmp_path: Path, els
     assert [outcome.cell.fold for outcome in run.outcomes] == ["0", "1", "2"]
     assert run.outcomes[0].problem == "another process is running it; here, no worker"
     assert elsewhere.poll() is None
+
+
+def test_checkpoints_are_continued_by_the_same_code_alone_and_never_where_all_begins_anew(tmp_path: Path) -> None:
+    def stopped(job: Job) -> dict[str, Any]:
+        (job.workspace.work / "epoch_1.pth").write_bytes(b"weights")
+        return {"status": "interrupted", "reason": "r"}
+
+    found: list[bool] = []
+
+    def look(job: Job) -> dict[str, Any]:
+        found.append((job.workspace.work / "epoch_1.pth").is_file())
+        return FAILED
+
+    for run in (Run(tmp_path), Run(tmp_path, identity="other code"), Run(tmp_path, fresh=True)):
+        Run(tmp_path, CELLS[:1], stopped).go()
+        run.cells, run.answer = CELLS[:1], look
+        run.go()
+    assert found == [True, False, False]

@@ -51,7 +51,7 @@ class TestCommit:
 
     def test_checkpoints_are_not_kept(self, runs: Store) -> None:
         workspace = begin(runs, CELL)
-        workspace.work.mkdir()
+        workspace.work.mkdir(exist_ok=True)
         (workspace.work / "epoch_1.pth").write_bytes(b"weights")
         kept = workspace.commit(make_record(CELL, workspace.attempt, status="failed"))
         assert not (kept.path / WORK).exists()
@@ -60,7 +60,7 @@ class TestCommit:
     @pytest.mark.parametrize("status", ["interrupted", "timeout"])
     def test_checkpoints_of_one_that_was_stopped_are_left_to_the_next(self, runs: Store, status: str) -> None:
         workspace = begin(runs, CELL)
-        workspace.work.mkdir()
+        workspace.work.mkdir(exist_ok=True)
         (workspace.work / "epoch_1.pth").write_bytes(b"weights")
         kept = workspace.commit(make_record(CELL, workspace.attempt, status=status))
         assert not (kept.path / WORK).exists()
@@ -72,7 +72,7 @@ class TestCommit:
 
     def test_one_that_was_stopped_before_its_first_checkpoint_leaves_nothing(self, runs: Store) -> None:
         workspace = begin(runs, CELL)
-        workspace.work.mkdir()
+        workspace.work.mkdir(exist_ok=True)
         kept = workspace.commit(make_record(CELL, workspace.attempt, status="interrupted"))
         assert list(kept.path.parent.iterdir()) == [kept.path]
 

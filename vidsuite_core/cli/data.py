@@ -129,7 +129,7 @@ def open_dataset(suite: Suite, handle: DatasetHandle, root: Path | None, preset:
     from vidsuite_core.benchmark import dataset_options
 
     for benchmark in suite.benchmarks.of_plugin(handle.plugin):
-        options = dataset_options(benchmark.definition(), handle.spec.name, preset)
+        options = dataset_options(benchmark, handle.key, preset)
         if options:
             return handle.open(root, **options)
     return handle.open(root)

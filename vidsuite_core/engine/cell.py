@@ -40,6 +40,7 @@ from vidsuite_core.protocols import inner_split, make_folds
 from vidsuite_core.results.store import CONFIG, KEPT, PREDICTIONS, WORK, write_predictions
 from vidsuite_core.specs import resolve
 from vidsuite_core.support import environment
+from vidsuite_core.support.cache import computed_by
 from vidsuite_core.tasks.base import Task
 from vidsuite_core.weights import pinned
 
@@ -145,6 +146,7 @@ def _run(order: Order, course: _Course) -> dict[str, Any]:
     key, folder = order.score_key, Path(order.folder)
     with course.phase("prepare"):
         openmmlab.prepare()
+        computed_by(order.code)
         set_random_seed(key["seed"])
         torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32; torch lets convolutions round on newer GPUs
         dataset = resolve(order.dataset)(Path(order.root), **order.options)

@@ -16,6 +16,7 @@ class Order:
         task, dataset: builders, as specs name them.
         root, options: where the dataset lies and how it is opened.
         weights: file of each of the model's initial weights, or None for random ones.
+        code: identity of the code and software that decide the scores, see `vidsuite_core.support.code.identity`.
         device: "cpu" or "cuda".
         folder: the attempt's temporary folder.
         cost: whether this cell measures what a prediction costs.
@@ -28,6 +29,7 @@ class Order:
     root: str
     options: Mapping[str, Any]
     weights: Mapping[str, str | None]
+    code: str
     device: str
     folder: str
     cost: bool

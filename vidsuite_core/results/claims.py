@@ -20,6 +20,8 @@ from vidsuite_core.support.files import read_regular, write_synced
 OWNER = "owner.json"
 WORK = "checkpoints"
 """Folder of checkpoints inside a temporary folder; not kept with the attempt."""
+CODE = "code"
+"""File beside the checkpoints that names the code they were made by, see `vidsuite_core.support.code.identity`."""
 STALE_AFTER = 600.0
 """Seconds without a heartbeat after which an owner on another machine counts as dead."""
 _UNNAMED = 5.0
@@ -79,8 +81,19 @@ def orphans(cell: Path) -> list[Path]:
     return [path for path in temporaries(cell) if not is_alive(path)]
 
 
-def take_over(orphan: Path, path: Path) -> bool:
-    """Make a dead owner's folder ours at `path`, with nothing in it but its checkpoints; False if it cannot be had."""
+def continues(orphan: Path, code: str) -> bool:
+    """Whether a temporary folder holds checkpoints that were made by `code`."""
+    try:
+        return read_regular(orphan / WORK / CODE, _OWNER_BYTES) == code.encode()
+    except (OSError, VidsuiteError):
+        return False
+
+
+def take_over(orphan: Path, path: Path, code: str | None) -> bool:
+    """Make a dead owner's folder ours at `path`; False if it cannot be had.
+
+    Nothing is left in it but its checkpoints, and these only where they were made by `code`.
+    """
     try:
         orphan.rename(path)  # atomic: of several processes one succeeds
     except OSError:
@@ -92,8 +105,9 @@ def take_over(orphan: Path, path: Path) -> bool:
         if _holds_link(path):  # whoever put it there wants us to write elsewhere
             shutil.rmtree(path)
             return False
+        kept = code is not None and continues(path, code)
         for entry in list(path.iterdir()):
-            if entry.name != WORK:
+            if entry.name != WORK or not kept:
                 _remove(entry)
         claim(path)
     except FileNotFoundError:  # another process took it from us before our name stood in it

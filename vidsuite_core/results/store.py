@@ -3,7 +3,7 @@
 An attempt is written in a temporary folder beside its place and renamed into it, so a run killed at any
 instant leaves whole attempts only. Nothing is appended or rewritten, and there are no locks. The temporary
 folder names its owner: while the owner lives the cell is *claimed*; once it is dead, the next try at the
-cell takes the folder over by renaming it and resumes from the checkpoints in it.
+cell takes the folder over by renaming it and, where the code is still the same, resumes from the checkpoints in it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.results.claims import OWNER, WORK, claim, disown, is_alive, orphans, take_over, temporaries
+from vidsuite_core.results.claims import (
+    CODE,
+    OWNER,
+    WORK,
+    claim,
+    continues,
+    disown,
+    is_alive,
+    orphans,
+    take_over,
+    temporaries,
+)  # fmt: skip
 from vidsuite_core.support.files import file_sha256, read_predictions, write_predictions, write_synced
 from vidsuite_core.support.paths import cache_home, sync, user_home
 
@@ -176,8 +187,18 @@ class Store:
             raise VidsuiteError(f"there is no run folder at {self.root}; 'vidsuite bench' makes one")
         yield from _cells_below(self.root, levels=2)
 
-    def begin(self, plugin: str, cell_id: str) -> Workspace:
-        """A temporary folder for a new attempt; takes over that of a dead owner, checkpoints and all."""
+    def begin(self, plugin: str, cell_id: str, code: str = "") -> Workspace:
+        """A temporary folder for a new attempt, with the checkpoints that a dead owner made by the same `code`.
+
+        What other code left is removed: its checkpoints are not ours to continue.
+        """
+        return self._begin(plugin, cell_id, code, code)
+
+    def begin_anew(self, plugin: str, cell_id: str, code: str = "") -> Workspace:
+        """As `begin`, without any checkpoints."""
+        return self._begin(plugin, cell_id, code, None)
+
+    def _begin(self, plugin: str, cell_id: str, code: str, continued: str | None) -> Workspace:
         cell = self.cell_folder(plugin, cell_id)
         if not cell.is_dir():
             cell.mkdir(parents=True, exist_ok=True)
@@ -185,10 +206,14 @@ class Store:
             sync(self.root)
         attempt = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
         path = cell / f".tmp-{attempt}"
-        if not any(take_over(orphan, path) for orphan in orphans(cell)):
+        left = sorted(orphans(cell), key=lambda orphan: not continues(orphan, code))
+        if not any(take_over(orphan, path, continued) for orphan in left):
             path.mkdir()
             claim(path)
-        return Workspace(path, attempt)
+        workspace = Workspace(path, attempt)
+        workspace.work.mkdir(exist_ok=True)
+        (workspace.work / CODE).write_text(code)
+        return workspace
 
     def claimed(self, plugin: str, cell_id: str, before: Workspace | None = None) -> bool:
         """Whether another living process is at this cell; `before` counts those alone that began before that one."""

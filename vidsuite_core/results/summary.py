@@ -12,7 +12,7 @@ from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.results.store import Attempt
 from vidsuite_core.results.verification import recomputed
 from vidsuite_core.specs import resolve
-from vidsuite_core.support.environment import same_code
+from vidsuite_core.support.code import same_code
 from vidsuite_core.support.ids import digest
 from vidsuite_core.tasks.base import DRAWS, ScoreInfo, Task, select_variant, variants
 

@@ -23,7 +23,7 @@ from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.results.store import Attempt, Store
 from vidsuite_core.results.summary import Verified, config_of, device_of, resampled, verified
 from vidsuite_core.results.verification import TOLERANCE
-from vidsuite_core.support.environment import same_code
+from vidsuite_core.support.code import same_code
 from vidsuite_core.support.files import read_regular
 from vidsuite_core.support.ids import differences
 from vidsuite_core.support.text import shown_name

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from vidsuite_core.results.cell import Cell
 from vidsuite_core.results.store import KEPT, LOG, Attempt, Store, Workspace
 from vidsuite_core.runner.executor import Job
-from vidsuite_core.support import environment
+from vidsuite_core.support import code, environment
 from vidsuite_core.support.ids import differences
 
 if TYPE_CHECKING:
@@ -29,11 +29,16 @@ _POLL = 0.5
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell with what running it takes; `warnings` are known before it runs, as random initial weights."""
+    """A cell with what running it takes.
+
+    `code` tells whose sources decide its scores, and `identity` names these and the software (see `support.code`);
+    `warnings` are known before it runs, as random initial weights.
+    """
 
     cell: Cell
     order: Callable[[Path], Order]
     code: Mapping[str, Any]
+    identity: str
     timeout: float | None
     warnings: Sequence[str] = ()
     keep: Sequence[str] = ()
@@ -112,7 +117,8 @@ class Schedule:
         try:
             if self.store.claimed(cell.plugin, cell.cell_id):
                 return None, True
-            workspace = self.store.begin(cell.plugin, cell.cell_id)
+            begin = self.store.begin_anew if self._fresh else self.store.begin
+            workspace = begin(cell.plugin, cell.cell_id, planned.identity)
             # Another process may have kept an attempt, or begun one, since we looked.
             if not self._fresh and (reusable := self._reusable(planned)):
                 workspace.discard()
@@ -168,7 +174,7 @@ class Schedule:
                 continue
             if not all(attempt.keeps(name) for name in planned.keep):
                 continue
-            same = environment.same_code(attempt.record.code, dict(planned.code))
+            same = code.same_code(attempt.record.code, dict(planned.code))
             if same and attempt.record.software == environment.software():
                 return attempt
         newest = good[-1].record

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from vidsuite_core.errors import Note, VidsuiteError
+from vidsuite_core.support import code, environment
 from vidsuite_core.support.ids import digest
 from vidsuite_core.support.paths import cache_home, stale_temporaries, temporary_file
 
@@ -41,9 +42,22 @@ class CacheWarning(Note):
     """Entries cannot be written, so that work is done again each time."""
 
 
+_identity = ""
+
+
+def computed_by(identity: str) -> None:
+    """Say for this process what code computes what it keeps, see `vidsuite_core.support.code.identity`."""
+    global _identity
+    _identity = identity
+
+
 def cache_key(**parts: Any) -> str:
-    """The key of what `parts` (JSON values) decide: sha256 (hex) of their canonical JSON."""
-    return digest(parts)
+    """The key of what `parts` (JSON values) decide: sha256 (hex) of their canonical JSON and of the code's identity.
+
+    The code is that which `computed_by` named, or else the core's and the libraries': other code finds nothing of it.
+    """
+    by = _identity or code.identity({"core": code.of_core()}, environment.software())
+    return digest({"parts": parts, "code": by})
 
 
 def frame_cache() -> ArrayCache:

@@ -1,4 +1,4 @@
-"""What a result depends on beside its cell: code, software and hardware."""
+"""What a result depends on beside its cell and its code: software and hardware."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import shutil
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ PACKAGES = (
 )  # fmt: skip
 """Distributions that can change a score."""
 
-_SCORELESS = ("cli/", "results/summary.py", "results/tables.py", "results/verification.py", "support/text.py")
-"""Parts of the core that no score depends on, left out of its hash."""
+LIBRARIES = ("torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmseg", "mmaction", "numpy", "sklearn", "cv2", "av")
+"""The modules of `PACKAGES`: they are told by their versions, not by their files."""
 
 
 @cache
@@ -33,38 +32,6 @@ def software() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-@cache
-def code(module: str, distribution: str = "vidsuite") -> dict[str, str]:
-    """Identity of a package's code: version, hash of its source files and, in a git checkout, the commit."""
-    spec = find_spec(module)
-    if spec is None or spec.origin is None:
-        return {"version": _version(distribution), "sources": "unknown"}
-    origin = Path(spec.origin)
-    folder = origin.parent if origin.name == "__init__.py" else None
-    files = sorted(p for p in folder.rglob("*") if p.suffix in {".py", ".yaml"}) if folder else [origin]
-    total = hashlib.sha256()
-    for path in files:
-        name = path.relative_to(folder).as_posix() if folder else path.name
-        if folder and module == "vidsuite_core" and name.startswith(_SCORELESS):
-            continue
-        total.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    found = {"version": _version(distribution), "sources": total.hexdigest()}
-    commit = _git(origin.parent, "rev-parse", "HEAD")
-    if commit and _git(origin.parent, "ls-files", "--", str(origin)):
-        found["commit"] = commit
-        changes = _git(origin.parent, "diff", "HEAD", "--", ".")
-        if changes:
-            found["uncommitted"] = hashlib.sha256(changes.encode()).hexdigest()
-    return found
-
-
-def same_code(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Whether two code identities mean the same sources, wherever they were installed from."""
-    return {name: part.get("sources") for name, part in old.items()} == {
-        name: part.get("sources") for name, part in new.items()
-    }
 
 
 def hardware() -> dict[str, Any]:
@@ -113,20 +80,3 @@ def cpu_model() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "unknown"
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, encoding="utf-8", errors="replace", timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

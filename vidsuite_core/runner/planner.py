@@ -1,0 +1,204 @@
+"""From a benchmark to its planned cells: datasets and weights prepared, configs resolved, the code identified."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidsuite_core.benchmark import dataset_entry, dataset_options, full_name, preset_of, protocol_of
+from vidsuite_core.engine.order import Order
+from vidsuite_core.errors import DataNotReady, UsageError
+from vidsuite_core.plugins import CORE, Plugin
+from vidsuite_core.results.cell import Cell
+from vidsuite_core.runner.plan import plan_cells
+from vidsuite_core.runner.schedule import Planned
+from vidsuite_core.specs import resolve
+from vidsuite_core.support import code, environment
+
+if TYPE_CHECKING:
+    from vidsuite_core.datasets import Dataset
+    from vidsuite_core.runner.bench import BenchOptions, Watcher
+    from vidsuite_core.runner.devices import Slot
+    from vidsuite_core.runner.initial_weights import InitialWeights
+    from vidsuite_core.suite import BenchmarkHandle, DatasetHandle, ModelHandle, Suite
+
+
+class Planner:
+    """Plans one benchmark: prepares its datasets and weights, and resolves its configs."""
+
+    def __init__(
+        self,
+        suite: Suite,
+        options: BenchOptions,
+        watcher: Watcher,
+        benchmark: BenchmarkHandle,
+        slot: Slot,
+        weights: InitialWeights,
+    ) -> None:
+        self.suite, self.options, self.watcher = suite, options, watcher
+        self.benchmark, self.slot = benchmark, slot
+        self.definition = benchmark.definition()
+        self.preset = preset_of(self.definition, options.preset)
+        self.task = suite.tasks[benchmark.spec.task]
+        self._weights = weights
+
+    def plan(self, seeds: Sequence[int]) -> list[Planned]:
+        """The benchmark's cells with their orders; models in turn, so that folds of one stay together."""
+        if "outputs" in self.options.keep and not resolve(self.task.spec.builder).outputs:
+            raise UsageError(
+                f"task {self.task.spec.name} has no outputs beside its predictions; leave '--keep outputs' out"
+            )
+        models = self._models()
+        return [entry for dataset in self._datasets() for entry in self._plan_dataset(dataset, models, seeds)]
+
+    def _datasets(self) -> list[DatasetHandle]:
+        listed: Mapping[str, Any] = self.definition["datasets"]
+        if self.options.dataset is None:
+            names = [name for name, entry in listed.items() if (entry or {}).get("default")]
+        else:
+            names = [self.options.dataset]
+        if not names:
+            raise UsageError(
+                f"benchmark {self.benchmark.key} has no default dataset; say --dataset ({', '.join(listed)})"
+            )
+        handles = [self.suite.datasets[full_name(self.benchmark, name) if name in listed else name] for name in names]
+        for handle in handles:
+            self._same_task(handle.key, handle.spec.task)
+        return handles
+
+    def _models(self) -> list[ModelHandle]:
+        listed = [self._listed_model(name) for name in self.preset.get("models") or self.definition["models"]]
+        glob = self.options.model
+        if glob is None:
+            return listed
+        every = [self._listed_model(name) for name in self.definition["models"]]
+        others = [m for m in self.suite.models.values() if m.spec.task == self.benchmark.spec.task and m.spec.config]
+        for candidates in (listed, every, others):
+            chosen = [m for m in candidates if fnmatchcase(m.spec.name, glob) or fnmatchcase(m.key, glob)]
+            if chosen:
+                return chosen
+        named = self.suite.models[glob]  # names what comes close
+        self._same_task(named.key, named.spec.task)
+        raise UsageError(f"model {named.key} has no training recipe to run")
+
+    def _listed_model(self, name: str) -> ModelHandle:
+        return self.suite.models[full_name(self.benchmark, name)]
+
+    def _same_task(self, key: str, task: str) -> None:
+        if task != self.benchmark.spec.task:
+            raise UsageError(f"{key} is for task {task}; benchmark {self.benchmark.key} is {self.benchmark.spec.task}")
+
+    def _plan_dataset(
+        self, handle: DatasetHandle, models: Sequence[ModelHandle], seeds: Sequence[int]
+    ) -> list[Planned]:
+        options = dataset_options(self.benchmark, handle.key, self.options.preset)
+        from vidsuite_core.engine.config import settle
+
+        root = self.options.data or handle.home(options)
+        dataset = handle.prepare(root, self.watcher.preparing, **options)
+        samples = dataset.samples()
+        if not samples:
+            raise DataNotReady(f"dataset {handle.key} has no samples; {dataset.how_to_get()}")
+        planned = []
+        for model in models:
+            config = self._config(model, dataset_entry(self.benchmark, handle.key))
+            settle(config, samples)
+            found = self._weights.find(model.key, config)
+            cells = plan_cells(
+                benchmark=self.benchmark.key,
+                task=(self.task.spec.name, int(resolve(self.task.spec.builder).version)),
+                dataset=handle.key,
+                samples=samples,
+                fingerprint=dataset.fingerprint(),
+                protocol=protocol_of(self.benchmark, handle.key),
+                model=model.key,
+                config=config,
+                weights=found.hashes,
+                seeds=seeds,
+                preset=self.options.preset,
+                device_kind=self.slot.kind,
+                classes=dataset.class_names(),
+            )
+            of_cells = self._code(handle, model, config)
+            identity = code.identity(of_cells, environment.software())
+            timeout = self.options.timeout or self.preset.get("timeout")
+            warnings = [*found.warnings, *self._notes(handle)]
+            planned += [
+                Planned(
+                    cell,
+                    partial(self._order, cell, handle, dataset, found.files, identity, place == 0),
+                    of_cells,
+                    identity,
+                    timeout,
+                    warnings,
+                    self.options.keep,
+                )
+                for place, cell in enumerate(cells)
+            ]
+        return planned
+
+    def _notes(self, handle: DatasetHandle) -> list[str]:
+        return [f"{handle.key} is a synthetic dataset"] if handle.spec.synthetic else []
+
+    def _config(self, model: ModelHandle, dataset: Mapping[str, Any]) -> dict[str, Any]:
+        from vidsuite_core.engine.config import cell_config, parse_options
+        from vidsuite_core.engine.recipe import check_recipe
+
+        if model.spec.config is None:
+            raise UsageError(f"model {model.key} has no training recipe to run")
+        layers = [self.preset.get("cfg") or {}, dataset.get("cfg") or {}]
+        options = parse_options(self.options.cfg_options)
+        config = cell_config(model.spec.config, self.options.preset, layers, options, self.slot.precision)
+        check_recipe(config, f"config of {model.key}")
+        return config
+
+    def _code(self, dataset: DatasetHandle, model: ModelHandle, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Identity of all code that decides the scores of the model's cells."""
+        names = {self.task.plugin, dataset.plugin, model.plugin} - {CORE}
+        plugins = [plugin for plugin in self.suite.manager.plugins if plugin.name in names]
+        of_model = {model.plugin: imports(config)}
+        found = {plugin.name: code_of(self.suite, plugin, of_model.get(plugin.name, ())) for plugin in plugins}
+        return {CORE: code.of_core(), **found}
+
+    def _order(
+        self,
+        cell: Cell,
+        handle: DatasetHandle,
+        dataset: Dataset,
+        weights: Mapping[str, str | None],
+        identity: str,
+        cost: bool,
+        folder: Path,
+    ) -> Order:
+        return Order(
+            score_key=cell.score_key,
+            task=self.task.spec.builder,
+            dataset=handle.spec.builder,
+            root=str(dataset.root),
+            options=dataset.options,
+            weights=weights,
+            code=identity,
+            device="cuda" if self.slot.on_gpu else "cpu",
+            folder=str(folder),
+            cost=cost,
+            keep=tuple(self.options.keep),
+        )
+
+
+def code_of(suite: Suite, plugin: Plugin, further: Sequence[str] = ()) -> dict[str, str]:
+    """Identity of a plugin's code (see `support.code`): where its entry point, its builders and `further` lie."""
+    if plugin.name == CORE:
+        return code.of_core()
+    builders = [handle.spec.builder for kind in (suite.tasks, suite.datasets) for handle in kind.of_plugin(plugin.name)]
+    shown = [path for b in suite.benchmarks.of_plugin(plugin.name) for path in (b.spec.definition, b.spec.reported)]
+    modules = [plugin.module, *builders, *further]
+    return code.of_plugin(modules, plugin.distribution, {path for path in shown if path is not None})
+
+
+def imports(config: Mapping[str, Any]) -> list[str]:
+    """The modules that a config has imported."""
+    names = (config.get("custom_imports") or {}).get("imports") or []
+    return [names] if isinstance(names, str) else list(names)
