@@ -17,7 +17,7 @@ LOOKED_AT = {
     "vidsuite_core/runner/__init__.py", "vidsuite_core/runner/worker.py",
     "vidsuite_core/support/__init__.py", "vidsuite_core/support/code.py", "vidsuite_core/support/environment.py",
     "vidsuite_core/support/files.py", "vidsuite_core/support/ids.py", "vidsuite_core/support/paths.py",
-    "vidsuite_core/support/text.py",
+    "vidsuite_core/support/surroundings.py", "vidsuite_core/support/text.py",
     "vidsuite_core/weights/__init__.py", "vidsuite_core/weights/download.py",
 }  # fmt: skip
 """Modules that cells load and no score depends on. One that is new here: see `support.code._SCORELESS`."""

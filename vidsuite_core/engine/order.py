@@ -29,7 +29,7 @@ class Order:
     root: str
     options: Mapping[str, Any]
     weights: Mapping[str, str | None]
-    code: str
+    code: str = ""
     device: str
     folder: str
     cost: bool
