@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from vidsuite_core.errors import UsageError, VidsuiteError
+from vidsuite_plugins.restaurant_yowo.models.branches import branch_3d
 from vidsuite_plugins.restaurant_yowo.models.cfam import ChannelAttention
 from vidsuite_plugins.restaurant_yowo.models.darknet import Darknet19, space_to_depth
 from vidsuite_plugins.restaurant_yowo.models.mobile3d import shuffle
@@ -27,7 +28,7 @@ NETWORKS = {  # name: backbone, width, millions of parameters with 24 classes
 def empty(backbone: str, width: float | None) -> Yowo:
     """A network without memory: shapes alone."""
     with torch.device("meta"):
-        return Yowo(24, backbone, width)
+        return Yowo(24, Darknet19(), branch_3d(backbone, width))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -59,17 +60,17 @@ def test_sixteen_frames_become_one_map(name: str) -> None:
 
 def test_a_file_is_loaded_strictly(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = Yowo(3, "shufflenet", 0.5).eval()
+    network = build(num_classes=3, backbone_3d="shufflenet", width=0.5).eval()
     torch.save(network.state_dict(), tmp_path / "whole.pth")
-    again = build(tmp_path / "whole.pth", num_classes=3, backbone="shufflenet", width=0.5).eval()
+    again = build(tmp_path / "whole.pth", num_classes=3, backbone_3d="shufflenet", width=0.5).eval()
     clips = torch.rand(1, 3, 16, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(again(clips), network(clips))
     with pytest.raises(VidsuiteError, match="does not fit YOWO with shufflenet and 4 classes"):
-        build(tmp_path / "whole.pth", num_classes=4, backbone="shufflenet", width=0.5)
+        build(tmp_path / "whole.pth", num_classes=4, backbone_3d="shufflenet", width=0.5)
     for backbone, width, words in [("vgg", None, "none of"), ("resnet18", 2.0, "one width")]:
         with pytest.raises(UsageError, match=words):
-            Yowo(3, backbone, width)
+            branch_3d(backbone, width)
 
 
 def test_channels_of_space_to_depth_and_shuffle() -> None:
@@ -83,7 +84,7 @@ def test_channels_of_space_to_depth_and_shuffle() -> None:
 
 
 def test_the_key_frame_alone_reaches_the_2d_branch() -> None:
-    network = Yowo(2, "shufflenet", 0.5).eval()
+    network = build(num_classes=2, backbone_3d="shufflenet", width=0.5).eval()
     seen = []
     network.backbone_2d.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     clips = torch.rand(1, 3, 16, 64, 64)

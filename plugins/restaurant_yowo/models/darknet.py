@@ -12,8 +12,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-OUT_CHANNELS = 425
-"""5 anchors of 85 numbers: COCO's head, which YOWO keeps as features."""
 _LAYERS = tuple(
     """
     32 M 64 M 128 64/1 128 M 256 128/1 256 M 512 256/1 512 256/1 512 M 1024 512/1 1024 512/1 1024 1024 1024
@@ -26,6 +24,9 @@ _SKIP = 16
 
 class Darknet19(nn.Module):
     """Frames (B, 3, H, W) in [0, 1] -> features (B, 425, H/32, W/32); H and W are multiples of 32."""
+
+    out_channels = 425
+    """5 anchors of 85 numbers: COCO's head, which YOWO keeps as features."""
 
     def __init__(self) -> None:
         super().__init__()
