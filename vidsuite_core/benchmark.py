@@ -74,6 +74,16 @@ def dataset_options(benchmark: BenchmarkHandle, dataset: str, preset: str) -> di
     return dict((dataset_entry(benchmark, dataset).get("presets") or {}).get(preset) or {})
 
 
+def reaches_beyond(handle: BenchmarkHandle) -> bool:
+    """Whether a benchmark names datasets or models of other plugins than its own and the core."""
+    definition = handle.definition()
+    of_presets = [name for preset in definition["presets"].values() for name in (preset or {}).get("models") or ()]
+    plugins = {
+        name.partition("/")[0] for name in (*definition["datasets"], *definition["models"], *of_presets) if "/" in name
+    }
+    return not plugins <= {handle.plugin, "core"}
+
+
 def preset_of(definition: Mapping[str, Any], preset: str) -> Mapping[str, Any]:
     """What a preset sets.
 

@@ -53,7 +53,8 @@ def make_folds(protocol: Mapping[str, Any], samples: Sequence[Any], classes: Seq
         grouped_kfold: `folds` parts of the subjects with every class in each, dealt evenly (`seed`).
         leave_one_group_out: one fold a subject.
         repeated_halves: `repeats` divisions of the subjects into halves (`seed`).
-        fixed: the samples' own `split` ("train", "val" or "test"), one fold.
+        fixed: the samples' own `split` ("train", "val" or "test"), one fold; its training side may be empty, for
+            models that only predict.
 
     Args:
         classes: names of the labels, for messages.
@@ -93,14 +94,14 @@ def make_folds(protocol: Mapping[str, Any], samples: Sequence[Any], classes: Seq
 
 
 def assert_disjoint(fold: Fold, samples: Sequence[Any]) -> None:
-    """Raise `VidsuiteError` if a side is empty or a subject is on both sides of `fold`."""
+    """Raise `VidsuiteError` if nothing is scored or a subject is on both sides of `fold`."""
     subjects = {sample.id: sample.subject for sample in samples}
     shared = {subjects[i] for i in fold.train} & {subjects[i] for i in fold.test}
     shared |= {subjects[i] for i in fold.val} & {subjects[i] for i in (*fold.train, *fold.test)}
     if shared:
         raise VidsuiteError(f"fold {fold.name}: subject {min(shared)!r} is on both sides of the split")
-    if not fold.train or not fold.test:
-        raise VidsuiteError(f"fold {fold.name}: one side of the split is empty")
+    if not fold.test:
+        raise VidsuiteError(f"fold {fold.name}: the scored side of the split is empty")
 
 
 def grouped_kfold(samples: Sequence[Any], folds: int = 5, seed: int = 0) -> list[Fold]:

@@ -224,7 +224,7 @@ def test_a_fixed_split_that_divides_a_subject_is_refused() -> None:
 
 
 def test_a_fixed_split_needs_both_sides_and_samples_that_have_one() -> None:
-    with pytest.raises(VidsuiteError, match="one side of the split is empty"):
+    with pytest.raises(VidsuiteError, match="the scored side of the split is empty"):
         make_folds({"type": "fixed"}, [Sample("a", "s1")])
 
     @dataclass

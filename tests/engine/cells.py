@@ -9,7 +9,7 @@ from typing import Any
 import vidsuite_core as vs
 from vidsuite_core.engine.config import cell_config, parse_options
 from vidsuite_core.engine.order import Order
-from vidsuite_core.engine.recipe import check_recipe
+from vidsuite_core.engine.recipe import settle_recipe
 
 PROTOCOL = {"type": "grouped_kfold", "folds": 2, "version": 1}
 
@@ -19,7 +19,7 @@ def toy_config(*options: str, layers: Any = ()) -> dict[str, Any]:
     spec = vs.load("toy").models["toy/tiny"].spec
     assert spec.config is not None
     config = cell_config(spec.config, "quick", layers, parse_options(options), "fp32")
-    check_recipe(config, "config of toy/tiny")
+    settle_recipe(config, "toy/tiny")
     return config
 
 

@@ -12,7 +12,7 @@ from cells import Reports, toy_config, toy_order
 
 from vidsuite_core.engine import training
 from vidsuite_core.engine.cell import run_cell
-from vidsuite_core.engine.recipe import check_recipe, counts_epochs, way_of
+from vidsuite_core.engine.recipe import counts_epochs, settle_recipe, way_of
 from vidsuite_core.errors import UsageError
 from vidsuite_core.results.store import LOG, PREDICTIONS, WORK
 from vidsuite_core.support.files import read_predictions
@@ -45,7 +45,7 @@ class TestCheck:
         assert way_of(without("train_cfg")) == "fits"
         assert way_of(without("train_cfg", "train_dataloader")) == "predicts"
         for config in (TRAINS, without("train_cfg"), without("train_cfg", "train_dataloader", "optim_wrapper")):
-            check_recipe(config, "it")
+            settle_recipe(dict(config), "toy/it")
 
     @pytest.mark.parametrize(
         ("config", "words"),
@@ -69,14 +69,14 @@ class TestCheck:
     )
     def test_what_is_missing_or_contradicts_is_said_in_a_line(self, config: dict[str, Any], words: str) -> None:
         with pytest.raises(UsageError) as caught:
-            check_recipe(config, "config of toy/it")
+            settle_recipe(config, "toy/it")
         assert words in str(caught.value)
         assert str(caught.value).startswith("config of toy/it")
         assert len(str(caught.value).splitlines()) == 1
 
     def test_a_scheduler_may_count_epochs_where_the_recipe_does(self) -> None:
         epochs = without(train_cfg={"by_epoch": True, "max_epochs": 3}, param_scheduler={"type": "PolyLR"})
-        check_recipe(epochs, "it")
+        settle_recipe(epochs, "toy/it")
         assert counts_epochs(epochs)
         assert not counts_epochs(without(train_cfg={"type": "IterBasedTrainLoop", "max_iters": 3}))
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import click
 
+from vidsuite_core.benchmark import reaches_beyond
 from vidsuite_core.results.store import KEPT
 from vidsuite_core.suite import load
 
 
 @click.command()
-@click.option("--plugin", metavar="NAME", help="Run this plugin's benchmarks, and load no other plugin.")
+@click.option("--plugin", metavar="NAME", help="Run this plugin's benchmarks; no other is loaded unless named.")
 @click.option("--benchmark", metavar="NAME", help="Run this benchmark.")
 @click.option("--dataset", metavar="NAME", help="Dataset to use; by default the benchmark's own.")
 @click.option("--model", metavar="GLOB", help="Models to run, as 'i3d*'; by default the preset's.")
@@ -50,7 +51,7 @@ def bench(plugin: str | None, offline: bool, as_json: bool, dry_run: bool, **opt
 
     start = time.monotonic()
     suite = load(plugin)
-    if plugin is None or options["dataset"] or options["model"]:
+    if plugin is None or options["dataset"] or options["model"] or any(map(reaches_beyond, suite.benchmarks.values())):
         suite = load()
     console = Console(stderr=as_json)
     known = list(suite.faults)

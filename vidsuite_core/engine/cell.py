@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import time
 import traceback
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,10 @@ from vidsuite_core import openmmlab
 from vidsuite_core.engine import clips, cost, frames  # noqa: F401 (clips and frames register what configs name)
 from vidsuite_core.engine.build import import_modules
 from vidsuite_core.engine.config import INNER, PAPER_RULE, runtime_config
+from vidsuite_core.engine.course import Course, Report
 from vidsuite_core.engine.metric import TaskScores
 from vidsuite_core.engine.order import Order
+from vidsuite_core.engine.recipe import way_of
 from vidsuite_core.engine.subnormals import flushed_subnormals
 from vidsuite_core.engine.training import (
     Metrics,
@@ -42,27 +43,7 @@ from vidsuite_core.specs import resolve
 from vidsuite_core.support import environment
 from vidsuite_core.support.cache import computed_by
 from vidsuite_core.tasks.base import Task
-from vidsuite_core.weights import pinned
-
-Report = Callable[[str, int, int], None]
-
-
-@dataclass
-class _Course:
-    """What accumulates while a cell runs."""
-
-    report: Report
-    phases: dict[str, float] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        self.report(name, 0, 0)
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.phases[name] = self.phases.get(name, 0.0) + time.perf_counter() - start
+from vidsuite_core.weights import load, load_strictly, pinned
 
 
 @dataclass(frozen=True)
@@ -119,7 +100,7 @@ def run_cell(order: Order, report: Report) -> dict[str, Any]:
     Never raises for what goes wrong inside the cell: that becomes the status and its reason, and the
     traceback goes to the log.
     """
-    course = _Course(report)
+    course = Course(report)
     try:
         with flushed_subnormals(), pinned(_initial(order)):
             outcome = _run(order, course)
@@ -142,7 +123,7 @@ def _initial(order: Order) -> dict[Path, str]:
     return {Path(path): order.score_key["weights"][name] for name, path in order.weights.items() if path}
 
 
-def _run(order: Order, course: _Course) -> dict[str, Any]:
+def _run(order: Order, course: Course) -> dict[str, Any]:
     key, folder = order.score_key, Path(order.folder)
     with course.phase("prepare"):
         openmmlab.prepare()
@@ -162,7 +143,9 @@ def _run(order: Order, course: _Course) -> dict[str, Any]:
         sets = _datasets(config, parts, order.device, course.report)
     with course.phase("load"):
         metrics = _metrics(config, task, parts)
-        runner = build_runner(config, sets, metrics, folder / WORK, key["seed"], course.report, order.device)
+        runner = build_runner(config, sets, metrics, folder / WORK, key["seed"], order.device, course)
+        if way_of(config) != "trains" and config.get("load_from"):
+            load_strictly(runner.model, load(Path(config.load_from)), config.load_from, config.model.type)
     resumed = checkpoint(folder / WORK) is not None
     if resumed:
         course.warnings.append("resumed from a checkpoint of an interrupted attempt: not the exact course of one run")
@@ -204,7 +187,8 @@ def _metrics(config: Config, task: Task, parts: _Parts) -> Metrics:
 
 def _datasets(config: Config, parts: _Parts, device: str, report: Report) -> dict[str, Any]:
     """The torch datasets `train`, `inner` and `test`; features are computed here, once for all three."""
-    names = [name for name in ("train", "inner", "test") if getattr(parts, name)]
+    used = ("test",) if way_of(config) == "predicts" else ("train", "inner", "test")
+    names = [name for name in used if getattr(parts, name)]
     loaders = [loader_of(config, {"inner": "val"}.get(name, name)) for name in names]
     built: dict[str, Any] = {}
     extractor = None
@@ -221,14 +205,15 @@ def _datasets(config: Config, parts: _Parts, device: str, report: Report) -> dic
 
 
 def _train_and_predict(
-    runner: Runner, config: Config, sets: Mapping[str, Any], metrics: Metrics, course: _Course, keeper: _Keeper
+    runner: Runner, config: Config, sets: Mapping[str, Any], metrics: Metrics, course: Course, keeper: _Keeper
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Arrays by the config's selection, with the variant `paper_rule` where it is asked for, and what each chose."""
-    chosen = {}
-    with course.phase("train"):
-        if config.get("train_cfg"):
+    chosen, way = {}, way_of(config)
+    if way == "trains":
+        with course.phase("train"):
             runner.train()
-        else:
+    elif way == "fits":
+        with course.phase("train"):
             fit_once(runner.model, sets["train"])
     with course.phase("predict"):
         if config.selection == INNER:

@@ -66,6 +66,7 @@ def cell_config(
     foreign = _foreign_fields(config)
     for layer in (own.get(preset, {}), *layers):
         config.merge_from_dict({key: value for key, value in layer.items() if key not in foreign})
+    _check_selection(dict(options))
     options = {key: value for key, value in options.items() if key.partition(".")[0] not in foreign}
     unknown = {key.partition(".")[0] for key in options} - {*config, *_RUNNER_FIELDS}
     if unknown:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from vidsuite_core.engine.config import WEIGHTS, named_weights
 from vidsuite_core.errors import UsageError
 
 Way = Literal["trains", "fits", "predicts"]
@@ -34,14 +35,17 @@ def counts_epochs(config: Mapping[str, Any]) -> bool:
     return bool(train.get("by_epoch", train.get("type") != "IterBasedTrainLoop"))
 
 
-def check_recipe(config: Mapping[str, Any], name: str) -> None:
-    """Raise UsageError, a line that names every field that is missing, or the first that contradicts another.
+def settle_recipe(config: dict[str, Any], model: str) -> None:
+    """Check that a config can be run; one that only predicts and names no weights takes those that bear its name.
 
     Args:
         config: resolved, see `vidsuite_core.engine.config.cell_config`.
-        name: what the line calls it.
+        model: its full name.
+
+    Raises:
+        UsageError: a line that names every field that is missing, or the first that contradicts another.
     """
-    way = way_of(config)
+    way, name = way_of(config), f"config of {model}"
     lacking = [field for field in _NEEDS[way] if not config.get(field)]
     if not config.get("test_dataloader") and not config.get("val_dataloader"):
         lacking.append("test_dataloader")
@@ -50,6 +54,8 @@ def check_recipe(config: Mapping[str, Any], name: str) -> None:
             lacking.append(f"{field}.dataset")
     if lacking:
         raise UsageError(f"{name} lacks {', '.join(lacking)}: {_WHY[way]}")
+    if way == "predicts" and not named_weights(config):
+        config["load_from"] = f"{WEIGHTS}{model.rpartition('/')[2]}"
     for fault in _faults_of_counting(config) if way == "trains" else ():
         raise UsageError(f"{name}: {fault}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,20 +13,21 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub, MMLogger
+from mmengine.model import is_model_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 from torch.utils.data import ConcatDataset, default_collate
 
 from vidsuite_core.engine.config import INNER, PAPER_RULE
+from vidsuite_core.engine.course import Course, Report
 from vidsuite_core.engine.metric import LatencyHook, Part, TaskScores
 from vidsuite_core.engine.recipe import counts_epochs
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.weights import load
 
 if TYPE_CHECKING:
     from vidsuite_core.tasks.base import Task
-
-Report = Callable[[str, int, int], None]
 
 
 PAUSE = 0.5
@@ -61,6 +62,30 @@ class ReportHook(Hook):
             runner.logger.info(f"validating after {runner.iter} iterations")
 
 
+class LoadHook(Hook):
+    """Begins training from a file of weights, of which those that fit are taken; a head of other classes is not.
+
+    mmengine's own `load_from` goes on where nothing fits, and reads no safetensors.
+    """
+
+    def __init__(self, path: Path, warnings: list[str]) -> None:
+        self.path, self.warnings = path, warnings
+
+    def before_train(self, runner: Runner) -> None:
+        """See mmengine's Hook; raises VidsuiteError where nothing fits."""
+        network = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        own, given = network.state_dict(), load(self.path)
+        fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
+        if not fitting:
+            raise VidsuiteError(f"none of the weights of {self.path} fits {type(network).__name__}")
+        network.load_state_dict(fitting, strict=False)
+        others = sorted((own.keys() | given.keys()) - fitting.keys())
+        if others:
+            named = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+            self.warnings.append(f"{len(others)} tensors of load_from and the model do not fit each other: {named}")
+            runner.logger.info(f"not loaded from {self.path}: {', '.join(others)}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
     """What scores a network: at the end of a cell, and while it trains.
@@ -88,8 +113,8 @@ def build_runner(
     metrics: Metrics,
     work: Path,
     seed: int,
-    report: Report,
     device: str,
+    course: Course,
 ) -> Runner:
     """A Runner whose validation keeps the checkpoints that the config's rules choose, and whose test fills `metrics`.
 
@@ -120,8 +145,9 @@ def build_runner(
         default_hooks=hooks,
         custom_hooks=[
             *(config.get("custom_hooks") or []),
-            ReportHook(report, by_epoch),
+            ReportHook(course.report, by_epoch),
             LatencyHook(metrics.test, *validating.values()),
+            *([LoadHook(Path(config.load_from), course.warnings)] if config.get("load_from") and not resumed else []),
         ],
         data_preprocessor=config.get("data_preprocessor"),
         visualizer=config.get("visualizer"),
@@ -131,7 +157,7 @@ def build_runner(
         default_scope=config.get("default_scope", "mmengine"),
         randomness={"seed": seed, "deterministic": config.get("deterministic", False)},
         experiment_name=work.parent.name,  # mmengine tells experiments apart by name and second alone
-        load_from=str(resumed) if resumed else config.get("load_from"),
+        load_from=str(resumed) if resumed else None,
         resume=resumed is not None,
         cfg=config,
     )
@@ -196,7 +222,16 @@ def variant(arrays: Mapping[str, Any], metric: TaskScores, name: str) -> dict[st
 
 
 def fit_once(model: Any, dataset: Any) -> None:
-    """Fit a model that is no network by its own `fit(inputs (N, ...), labels (N,))`, on all training samples."""
+    """Fit a model that is no network by its own `fit(inputs (N, ...), labels (N,))`, on all training samples.
+
+    Raises:
+        VidsuiteError: it has no such method.
+    """
+    if not hasattr(model, "fit"):
+        raise VidsuiteError(
+            f"{type(model).__name__} has no method fit, and its config no train_cfg; leave train_dataloader out of a "
+            "config that only predicts"
+        )
     items = [dataset[index] for index in range(len(dataset))]
     labels = torch.cat([item["data_samples"].gt_label for item in items])
     model.fit(default_collate([item["inputs"] for item in items]), labels)

@@ -24,6 +24,9 @@ class Found:
     warnings: list[str] = field(default_factory=list)
 
 
+GET = "pass --weights FILE, or see 'vidsuite weights list'"
+
+
 class InitialWeights:
     """Finds the files behind the names in configs.
 
@@ -52,21 +55,29 @@ class InitialWeights:
     def find(self, model: str, config: Mapping[str, Any]) -> Found:
         """The weights that a model's config names."""
         from vidsuite_core.engine.config import named_weights
+        from vidsuite_core.engine.recipe import way_of
 
         found, names = Found(), named_weights(config)
+        predicts = way_of(config) == "predicts"
         if "" in self._given and len(names) != 1:
             named = ", ".join(sorted(names)) or "none"
             raise UsageError(
                 f"--weights FILE fits no single name of {model}, which has {named}; say --weights NAME=FILE"
             )
         for name in sorted(names):
+            if predicts and not {name, ""} & set(self._given) and name not in self.suite.weights:
+                raise UsageError(f"{model} only predicts, and names no weights; give trained ones with --weights FILE")
             if name not in self._found:
                 self._found[name] = self._find(name)
             path, sha256 = self._found[name]
             found.files[name] = str(path) if path else None
             found.hashes[name] = sha256
+            if path is None and predicts:
+                raise WeightsUnavailable(f"{model} only predicts, so it needs {name}, which could not be had; {GET}")
             if path is None:
                 found.warnings.append(self._warning(name))
+            elif predicts:
+                found.warnings.append(self._origin(name))
         return found
 
     def refuse_unused(self) -> None:
@@ -81,6 +92,12 @@ class InitialWeights:
     def _warning(self, name: str) -> str:
         without = self.suite.weights[name].spec.without
         return f"without {name} {without}" if without else f"random weights were used in place of {name}"
+
+    def _origin(self, name: str) -> str:
+        """What is known of where the weights of a model that only predicts come from."""
+        if {name, ""} & self._used:
+            return "not trained here, but by weights that were given; what these were trained on is not known"
+        return f"not trained here, but by weights {name}, trained on {self.suite.weights[name].spec.trained_on}"
 
     def _find(self, name: str) -> tuple[Path | None, str]:
         from vidsuite_core import weights
@@ -123,4 +140,7 @@ class InitialWeights:
         path = Path(file)
         if not path.is_file():
             raise UsageError(f"--weights {text}: there is no file {path}")
-        return (self.suite.weights[name].spec.name if separator else ""), path
+        if not separator:
+            return "", path
+        own = self.suite.models if name in self.suite.models and name not in self.suite.weights else self.suite.weights
+        return own[name].spec.name, path

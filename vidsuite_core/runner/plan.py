@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vidsuite_core.engine.recipe import way_of
+from vidsuite_core.errors import UsageError
 from vidsuite_core.protocols import make_folds
 from vidsuite_core.results.cell import Cell, score_key
 
@@ -31,8 +33,14 @@ def plan_cells(
         task: its name and version.
         weights: content hash, or "random", of each of the model's initial weights.
         protocol, classes: see `vidsuite_core.protocols.make_folds`.
+
+    Raises:
+        UsageError: the dataset has nothing that the model could be trained on, or the protocol does not fit it.
     """
     folds = make_folds(protocol, samples, classes)
+    untrained = [fold.name for fold in folds if not fold.train]
+    if untrained and way_of(config) != "predicts":
+        raise UsageError(f"{dataset} has no training side (fold {untrained[0]}), and {model} has to be trained")
     return [
         Cell(
             benchmark=benchmark,

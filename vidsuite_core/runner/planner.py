@@ -145,14 +145,14 @@ class Planner:
 
     def _config(self, model: ModelHandle, dataset: Mapping[str, Any]) -> dict[str, Any]:
         from vidsuite_core.engine.config import cell_config, parse_options
-        from vidsuite_core.engine.recipe import check_recipe
+        from vidsuite_core.engine.recipe import settle_recipe
 
         if model.spec.config is None:
             raise UsageError(f"model {model.key} has no training recipe to run")
         layers = [self.preset.get("cfg") or {}, dataset.get("cfg") or {}]
         options = parse_options(self.options.cfg_options)
         config = cell_config(model.spec.config, self.options.preset, layers, options, self.slot.precision)
-        check_recipe(config, f"config of {model.key}")
+        settle_recipe(config, model.key)
         return config
 
     def _code(self, dataset: DatasetHandle, model: ModelHandle, config: Mapping[str, Any]) -> dict[str, Any]:
