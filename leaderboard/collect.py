@@ -19,6 +19,7 @@ from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.runner.reproduce import reproductions_in
 from vidsuite_core.support.code import sources_of
 from vidsuite_core.support.ids import digest
+from vidsuite_core.support.litter import is_litter
 from vidsuite_core.support.text import printable
 from vidsuite_leaderboard.entries import one_line
 from vidsuite_leaderboard.workers import Workers
@@ -167,7 +168,7 @@ def _scan(source: Source, version: str) -> list[Found]:
 def _below(source: Source, folder: Path, levels: int, version: str) -> Iterator[Found]:
     """The attempts `levels` below `folder`, and what bars the way to some."""
     with os.scandir(folder) as entries:
-        below = sorted((e.path, e.is_symlink()) for e in entries if e.is_dir() and not e.name.startswith("."))
+        below = sorted((e.path, e.is_symlink()) for e in entries if e.is_dir() and not is_litter(e.name))
     for name, linked in below:
         path = Path(name)
         place = name[len(str(source.root)) + 1 :]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.support.ids import digest
+from vidsuite_core.support.litter import entries
 from vidsuite_core.support.paths import inside, temporary_file
 from vidsuite_leaderboard.board import Board, reported_entries
 from vidsuite_leaderboard.cache import opened
@@ -155,7 +156,7 @@ def build(
 
 def _files_of(out: Path) -> dict[str, str]:
     """Path -> key of the files that an earlier build made in `out`."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not out.exists() or (out.is_dir() and not entries(out)):
         return {}
     try:
         files = json.loads((out / MARK).read_text(encoding="utf-8"))["files"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.support.litter import entries
 
 if TYPE_CHECKING:
     from vidsuite_leaderboard.site import Page, Site
@@ -25,7 +26,7 @@ def pages(site: Site) -> Iterator[Page]:
     from vidsuite_core.support.ids import digest
     from vidsuite_leaderboard.site import Page
 
-    for path in sorted(OWN.iterdir()):
+    for path in entries(OWN):
         yield Page(f"assets/{path.name}", digest(path.read_text(encoding="utf-8")), path.read_bytes)
     yield Page("assets/datatables.js", _version(), datatables_script)
 

@@ -21,6 +21,7 @@ from vidsuite_core.runner.planner import code_of
 from vidsuite_core.runner.reproduce import Reproduction, file_name, read_reproduction, reproductions_in
 from vidsuite_core.specs import resolve
 from vidsuite_core.support.files import predictions_size
+from vidsuite_core.support.litter import entries
 from vidsuite_core.support.paths import user_home
 from vidsuite_leaderboard.submit import rules
 from vidsuite_leaderboard.submit.data import Here
@@ -270,7 +271,7 @@ class _Check:
         if record.cell.task not in self.suite.tasks:
             yield f"its task {record.cell.task!r} is not installed here"
             return
-        faults = [*one.faults, *rules.faults_of(record, [path.name for path in one.attempt.path.iterdir()], self.now)]
+        faults = [*one.faults, *rules.faults_of(record, [path.name for path in entries(one.attempt.path)], self.now)]
         if not one.scored:
             faults += false_identity(record, resolve(self.suite.tasks[record.cell.task].spec.builder))
         if (handle := self.suite.benchmarks.get(record.cell.benchmark)) and handle.spec.task != record.cell.task:

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.runner.reproduce import Name
 from vidsuite_core.support.files import read_regular
+from vidsuite_core.support.litter import entries
 from vidsuite_core.support.text import printable
 from vidsuite_leaderboard.collect import Source
 
@@ -55,5 +56,5 @@ def sources_below(folder: Path) -> list[Source]:
     """The accepted submissions in `folder`, one a sub-folder."""
     if not folder.is_dir():
         raise VidsuiteError(f"there is no folder of submissions at {folder}")
-    found = sorted(p for p in folder.iterdir() if p.is_dir() and not p.is_symlink() and not p.name.startswith("."))
+    found = [path for path in entries(folder) if path.is_dir() and not path.is_symlink()]
     return [Source(path, read_submission(path).by) for path in found]

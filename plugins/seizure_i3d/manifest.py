@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vidsuite_core.datasets import Progress, digest, silent
-from vidsuite_plugins.seizure_i3d.data import Recording, RecordingsDataset, natural_key, slice_samples
+from vidsuite_core.support.litter import entries
+from vidsuite_plugins.seizure_i3d.data import Recording, RecordingsDataset, slice_samples
 from vidsuite_plugins.seizure_i3d.manifest_csv import BOXES, OPTIONAL, REQUIRED, Findings, Row, read_rows
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ FOLDER_FPS = 30.0
 
 RATE_TOLERANCE = 0.01
 """Rates that differ by less are taken for the same."""
-
-IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +101,13 @@ class Recordings(RecordingsDataset):
     def _footage(self, row: Row, folder: Path, findings: Findings) -> Footage | None:
         """Find, open and decode what the row names."""
         from vidsuite_core.media import VideoError, open_video
+        from vidsuite_core.media.images import SUFFIXES, image_files
 
         video = (folder / row.path).absolute()
         try:
-            images = _images(video) if video.is_dir() else ()
+            images = tuple(file.name for file in image_files(video)) if video.is_dir() else ()
             if not images and not video.is_file():
-                known = f"holds no {', '.join(IMAGES)} files" if video.is_dir() else "does not exist"
+                known = f"holds no {', '.join(SUFFIXES)} files{_others(video)}" if video.is_dir() else "does not exist"
                 findings.fault(row.number, "path", f"{video} {known}; correct it (it is relative to the manifest)")
                 return None
             with open_video([video / name for name in images] if images else video) as opened:
@@ -178,6 +178,12 @@ class Recordings(RecordingsDataset):
         return "; ".join([line, *(f"note: {note}" for note in findings.told())])
 
 
+def _others(folder: Path) -> str:
+    """What a folder holds in place of images, by the commonest suffix."""
+    suffixes = Counter(path.suffix.lower() for path in entries(folder) if path.is_file())
+    return "".join(f", but {count} {suffix or 'without a suffix'}" for suffix, count in suffixes.most_common(1))
+
+
 def _rate(stated: float, shown: float) -> float:
     """The rate that a file states, which has no rounding in it, unless its frames come at another one."""
     return stated if abs(shown - stated) < RATE_TOLERANCE * stated else shown
@@ -186,10 +192,6 @@ def _rate(stated: float, shown: float) -> float:
 def _ends_early(row: Row) -> bool:
     """Whether the row names an end before its start, which is noted as its fault already."""
     return row.end is not None and row.end <= (row.start or 0)
-
-
-def _images(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted((file.name for file in folder.iterdir() if file.suffix.lower() in IMAGES), key=natural_key))
 
 
 def _recording(row: Row, footage: Footage) -> Recording:

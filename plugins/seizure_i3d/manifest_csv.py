@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.samples import Box
+from vidsuite_core.support.litter import pointer
 
 REQUIRED = ("recording", "path", "subject", "class")
 OPTIONAL = ("start", "end", "fps", "bed_box", "person_box", "low", "high")
@@ -129,6 +130,8 @@ def _text(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise VidsuiteError(f"{path}: cannot be read ({error.strerror}); give the path of the CSV manifest") from error
+    if pointed := pointer(data):
+        raise VidsuiteError(f"{path}: is {pointed}")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise VidsuiteError(f"{path}: is UTF-16 text; save it as 'CSV UTF-8'")
     try:

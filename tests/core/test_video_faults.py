@@ -107,10 +107,32 @@ def test_what_is_no_video(tmp_path: Path) -> None:
         open_video(tmp_path / "none.mp4")
     with pytest.raises(VideoError, match="is a folder; give the list"):
         open_video(tmp_path)
-    for name, content in (("a.mp4", b""), ("b.mp4", b"hello " * 500), ("c.m3u8", b"#EXTM3U\n#EXTINF:1,\na.ts\n")):
+    for name, content, seen in (
+        ("a.mp4", b"", "it is empty"),
+        ("b.mp4", b"hello " * 500, "it is text that begins with 'hello hello"),
+        ("c.m3u8", b"#EXTM3U\n#EXTINF:1,\na.ts\n", "it is a play list, which names other files"),
+        ("d.mp4", b"version https://git-lfs.github.com/spec/v1\noid sha256:4\n", "it is a git-lfs pointer"),
+        ("e.mp4", b"PK\3\4" + bytes(500), "it is a zip archive"),
+        ("f.py", b"import sys\n", "it is text that begins with 'import sys'"),
+    ):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(VideoError, match="is not a video"):
+        with pytest.raises(VideoError, match=f"is not a video that can be read: {seen}") as fault:
             open_video(tmp_path / name)
+        assert "\n" not in str(fault.value)
+
+
+def test_a_video_without_its_header_is_named_as_what_it_is(tmp_path: Path) -> None:
+    path = CODINGS["h264 mp4"].write(tmp_path)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(VideoError, match="is an MP4 or MOV by its first bytes, but its header is damaged or lost"):
+        open_video(path)
+
+
+def test_an_unknown_coding_is_named(tmp_path: Path) -> None:
+    path = CODINGS["mjpeg avi"].write(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"MJPG", b"XYZ0"))
+    with pytest.raises(VideoError, match="is coded as 'XYZ0', for which FFmpeg has no decoder here"):
+        open_video(path)
 
 
 def test_a_play_list_cannot_open_another_file(tmp_path: Path) -> None:

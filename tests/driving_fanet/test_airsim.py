@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from litter import strew
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.protocols import make_folds
@@ -42,6 +43,20 @@ def source(tmp_path):
         record(folder / f"run{number}", range(0, 200, 40))
     (folder / "class_map.csv").write_text(MAP)
     return folder
+
+
+def test_litter_and_capitals_make_no_difference(source, tmp_path):
+    _, line = imported(source, tmp_path, "plain")
+    for path in (source / "run2").rglob("*.png"):
+        path.rename(path.with_suffix(".PNG"))
+    log = source / "run10" / "airsim_rec.txt"
+    log.write_text(log.read_text().replace(".png", ".PNG"))
+    for path in (source / "run10").rglob("*.png"):
+        path.rename(path.with_suffix(".PNG"))
+    strew(source)
+    dataset, other = imported(source, tmp_path, "other")
+    assert other == line
+    assert dataset.verify() == []
 
 
 def imported(source, tmp_path, name="root"):

@@ -9,7 +9,9 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
+from litter import strew
 
+from vidsuite_core.engine.frames import read_labels
 from vidsuite_core.errors import DataNotReady, VidsuiteError
 from vidsuite_core.protocols import make_folds
 from vidsuite_plugins.driving_fanet.classes import CAMVID, PALETTES, palette
@@ -133,6 +135,31 @@ def test_bad_files_are_named_and_nothing_is_imported(source, tmp_path, damage, w
         Small(tmp_path / "root").import_from(source)
     assert not Small(tmp_path / "root").is_ready()
     assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_litter_capitals_and_the_usual_void_are_taken_for_what_they_are(source, tmp_path):
+    plain, other = Small(tmp_path / "plain"), Small(tmp_path / "other")
+    plain.import_from(source)
+    copy = tmp_path / "copy"
+    shutil.copytree(source, copy)
+    for path in [*copy.glob("train/*.png"), *copy.glob("valannot/*.png")]:
+        path.rename(path.with_suffix(".PNG"))
+    for path in copy.glob("*annot/*"):
+        labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(path), np.where(labels == 11, 255, labels).astype(np.uint8))
+    strew(copy)
+    assert other.import_from(copy).startswith("12 labelled frames (train 6, val 3, test 3) among 12 in 6 sequences")
+    assert other.verify() == []
+    for one, two in zip(plain.samples(), other.samples(), strict=True):
+        assert np.array_equal(read_labels(one), read_labels(two))
+
+
+def test_a_pointer_of_git_lfs_is_named(source, tmp_path):
+    for path in ("train/0016E5_00390.png", "trainannot/0016E5_00420.png"):
+        (source / path).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 1\n")
+    with pytest.raises(VidsuiteError, match="2 bad files") as caught:
+        Small(tmp_path / "root").import_from(source)
+    assert all("a git-lfs pointer, not the file itself" in line for line in str(caught.value).splitlines()[1:])
 
 
 def test_of_many_bad_files_the_first_three_are_named(source, tmp_path):

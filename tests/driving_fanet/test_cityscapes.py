@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from litter import strew
 
 from vidsuite_core import openmmlab
 from vidsuite_core.errors import UsageError, VidsuiteError
@@ -52,6 +53,18 @@ def test_without_the_sequences_each_labelled_frame_stands_alone(source, tmp_path
     assert {(sample.index, sample.sequence.length, sample.sequence.fps) for sample in samples} == {(0, 1, FPS)}
     assert samples[3].id == "val/frankfurt_000000_000294_leftImg8bit"
     assert dataset.verify() == []
+
+
+def test_litter_and_capitals_make_no_difference(source, tmp_path):
+    add_sequence(source, "train", "hamburg_000000", range(23, 53))
+    plain, other = Small(tmp_path / "plain"), Small(tmp_path / "other")
+    line = plain.import_from(source)
+    for path in [*source.rglob("hamburg_*.png"), *source.rglob("munster_*.png")]:
+        path.rename(path.with_suffix(".PNG"))
+    strew(source)
+    assert other.import_from(source) == line
+    assert other.verify() == []
+    assert [sample.id for sample in other.samples()] == [sample.id for sample in plain.samples()]
 
 
 def test_with_them_the_labelled_frame_is_the_twentieth(source, tmp_path):

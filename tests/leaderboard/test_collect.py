@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from board_runs import SEIZURE, SUITE, attempt
 from helpers import clip_arrays, keep, make_cell
+from litter import strew
 
 from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.results.store import Attempt, Store
@@ -135,6 +136,14 @@ def test_a_speed_of_a_busy_machine_is_said(suite, tmp_path, load, told):
     attempt(tmp_path / "runs", LSTM, hardware={"cores": 2, "load": load})
     (entry,) = gather(suite, tmp_path / "runs").entries
     assert told == ("its speed was measured on a busy machine (a load of 3.5 on 2 cores)" in entry.notes)
+
+
+def test_what_operating_systems_leave_in_a_run_folder_is_passed_over(suite, two):
+    root = two[0]
+    strew(root)
+    found = gather(suite, root)
+    assert not found.rejected
+    assert found.attempts == 2
 
 
 def test_no_run_folder_is_one_line(suite, tmp_path):

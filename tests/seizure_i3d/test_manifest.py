@@ -9,6 +9,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from litter import strew
 
 from vidsuite_core.errors import DataNotReady, VidsuiteError
 from vidsuite_core.media import content_hash, open_video, write_video
@@ -116,6 +117,35 @@ def test_folders_of_frames_in_natural_order(write, tmp_path, name, dtype):
         frames = video.read(0, 12)
     assert frames.dtype == dtype
     assert (np.diff(frames[:, 0, 0, 0].astype(int)) > 0).all()
+
+
+def test_litter_among_the_frames_and_capitals(write, tmp_path):
+    dataset, manifest = Recordings(tmp_path / "root"), write(row("r2", "frames8"), row("r3", "b.mkv", "p2", "TLE"))
+    (manifest.parent / "frames8/f2.png").rename(manifest.parent / "frames8/f2.PNG")
+    strew(manifest.parent / "frames8")
+    dataset.import_from(manifest)
+    assert [path.name for path in dataset.samples()[0].video][:3] == ["f1.png", "f2.PNG", "f3.png"]
+    assert len(dataset.samples()[0].video) == 12
+    assert dataset.verify() == []
+
+
+def test_a_folder_of_other_images_says_what_it_holds(write, tmp_path):
+    manifest = write(row("r2", "empty"), GOOD[1])
+    for n in range(3):
+        (manifest.parent / "empty" / f"{n}.BMP").write_bytes(b"BM")
+    (line,) = faults(Recordings(tmp_path / "root"), manifest)
+    assert "empty holds no .png, .jpg, .jpeg, .tif, .tiff files, but 3 .bmp; correct it" in line
+
+
+def test_pointers_of_git_lfs_are_named(write, tmp_path):
+    manifest = write(row("r2", "lfs.mp4"), row("r4", "frames8"), GOOD[1])
+    told = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    for path in (manifest.parent / "lfs.mp4", manifest.parent / "frames8/f3.png"):
+        path.write_bytes(told)
+    lines = faults(Recordings(tmp_path / "root"), manifest)
+    assert ["git-lfs pointer, not the file itself; run 'git lfs pull'" in line for line in lines] == [True, True]
+    manifest.write_bytes(told)
+    assert "is a git-lfs pointer" in faults(Recordings(tmp_path / "root"), manifest)[0]
 
 
 def test_fps_of_a_folder(write, tmp_path):

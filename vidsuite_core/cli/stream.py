@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from vidsuite_core.results.record import Record
     from vidsuite_core.suite import DatasetHandle, ModelHandle, Suite
 
-IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 NOT_THE_NETWORK = ("pretrained", "precision")
 """Fields of a model that other weights, or another device, make no matter."""
 SMALLEST = 16
@@ -213,11 +212,11 @@ def _check_target(out: Path, source: Path) -> None:
 
 
 def _images(folder: Path) -> list[Path]:
-    from vidsuite_core.support.text import natural
+    from vidsuite_core.media.images import SUFFIXES, image_files
 
-    images = sorted((p for p in folder.iterdir() if p.suffix.lower() in IMAGES), key=lambda path: natural(path.name))
+    images = image_files(folder)
     if not images:
-        raise UsageError(f"{folder} holds no images ({', '.join(IMAGES)})")
+        raise UsageError(f"{folder} holds no images ({', '.join(SUFFIXES)})")
     return images
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vidsuite_core.media.base import MAX_FRAME_PIXELS, VideoError, View
+from vidsuite_core.media.formats import CONTAINERS, coded_as, seen_in
 from vidsuite_core.media.index import ONE_FRAME_PER_PACKET, FrameIndex
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 # Files come from strangers: no play lists, scripts or image patterns that would open other files or addresses.
 _OPEN_OPTIONS = {
     "protocol_whitelist": "file",
-    "format_whitelist": "asf,avi,flv,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,ogg,webm,"
-    "yuv4mpegpipe",
+    "format_whitelist": "apng,asf,av1,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,"
+    "mpegvideo,mxf,nut,obu,ogg,rm,webm,wtv,yuv4mpegpipe",
 }
 _LIMITS = {"max_pixels": str(MAX_FRAME_PIXELS)}
 # FFmpeg conceals damage by default, with grey or repeated blocks.
@@ -45,7 +46,7 @@ class Decoder:
         self.sought = False
         self.closed = False
         self.container = _open(path, name)
-        self.stream = _video_stream(self.container, name)
+        self.stream = _video_stream(self.container, path, name)
         self.codec = self.stream.codec_context.name
         self.stream.codec_context.options = _LIMITS if self.codec in _MARKING else _STRICT
         small = self.stream.codec_context.width * self.stream.codec_context.height < _SMALL_PIXELS
@@ -186,24 +187,38 @@ def _open(path: Path, name: str) -> InputContainer:
     if not path.exists():
         raise VideoError(f"{name}: no such file")
     try:
-        return av.open(str(path), options=_OPEN_OPTIONS, metadata_errors="replace")
+        bare = "mjpeg" if _begins_as_jpeg(path) else None  # FFmpeg would look for a sequence of files
+        return av.open(str(path), format=bare, options=_OPEN_OPTIONS, metadata_errors="replace")
     except (av.error.InvalidDataError, av.error.ArgumentError) as error:
-        raise VideoError(
-            f"{name}: is not a video, or lost its header to a cut; give an MP4, AVI, MKV, MPEG, ... file"
-        ) from error
+        raise VideoError(f"{name}: {_unreadable(path)}") from error
     except EOFError as error:
-        raise VideoError(f"{name}: holds no frames, only a header") from error
+        known = seen_in(path) in CONTAINERS  # small files of any kind end before FFmpeg has made up its mind
+        raise VideoError(f"{name}: {'holds no frames, only a header' if known else _unreadable(path)}") from error
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"{name}: cannot be opened ({error.strerror})") from error
 
 
-def _video_stream(container: InputContainer, name: str) -> VideoStream:
+def _begins_as_jpeg(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(3) == b"\xff\xd8\xff"
+
+
+def _unreadable(path: Path) -> str:
+    """Why a file that FFmpeg takes for no video cannot be read, by what its first bytes say."""
+    found = seen_in(path)
+    if found in CONTAINERS:
+        return f"is {found} by its first bytes, but its header is damaged or lost to a cut; copy it again"
+    return f"is not a video that can be read: it is {found}; give an MP4, AVI, MKV, MPEG, ... file"
+
+
+def _video_stream(container: InputContainer, path: Path, name: str) -> VideoStream:
     from av.stream import Disposition
 
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             if stream.codec_context is None:
-                raise VideoError(f"{name}: is coded in a way that FFmpeg has no decoder for; re-encode it")
+                coding = coded_as(path) or "something"
+                raise VideoError(f"{name}: is coded as {coding}, for which FFmpeg has no decoder here; re-encode it")
             return stream
     raise VideoError(f"{name}: has no video stream")
 

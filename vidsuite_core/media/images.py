@@ -7,9 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vidsuite_core.media.base import MAX_FRAME_PIXELS, Video, VideoError, VideoInfo, View
+from vidsuite_core.media.formats import HEAD, seen
+from vidsuite_core.support.litter import entries
+from vidsuite_core.support.text import natural
 
 if TYPE_CHECKING:
     import numpy as np
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+"""What frames' files are recognised by in a folder, in lower case."""
 
 _MAX_FILE_BYTES = 8 * MAX_FRAME_PIXELS
 """Enough for the largest frame uncompressed in 16-bit RGB, and its header."""
@@ -51,6 +57,18 @@ class ImageVideo(Video):
                     f"the first {_describe(self.info.shape, self.info.dtype)}; all must agree"
                 )
             yield image, True
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The frames in a folder: files with one of `SUFFIXES`, in upper or lower case, as people count ("2" before "10").
+
+    What operating systems leave there is passed over.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    found = [path for path in entries(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]
+    return sorted(found, key=lambda path: natural(path.name))  # entries are in order, which decides between equals
 
 
 def read_image(file: Path) -> np.ndarray:
@@ -98,7 +116,7 @@ def _size(file: Path, data: bytes) -> tuple[int, int]:
             return _tiff_size(data)
     except (IndexError, KeyError, ValueError) as error:
         raise VideoError(f"{file}: has a broken header; it is truncated or corrupt, so copy it again") from error
-    raise VideoError(f"{file}: is not a PNG, JPEG or TIFF image")
+    raise VideoError(f"{file}: is not a PNG, JPEG or TIFF image, but {seen(data[:HEAD])}")
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:

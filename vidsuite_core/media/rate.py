@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-_BARE = frozenset(("av1", "h261", "h263", "h264", "hevc", "jpeg_pipe", "m4v", "mjpeg", "mpegvideo", "obu", "vc1"))
+_BARE = frozenset(("av1", "h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu"))
 """FFmpeg's names of streams without a container: for these it invents 25 frames/s, and time stamps to match."""
 
 _FASTEST = 240
@@ -47,7 +47,8 @@ def stated_rate(container: InputContainer, stream: VideoStream) -> Rate:
     own = coded if coded and 0 < coded <= _FASTEST else None
     if container.format.name in _BARE:
         return Rate(float(own), "stream", stamped=False) if own else Rate(0.0, "invented", stamped=False)
-    stated = stream.average_rate or stream.guessed_rate
+    # Of raw DV the average is nonsense.
+    stated = stream.guessed_rate if container.format.name == "dv" else stream.average_rate or stream.guessed_rate
     if not stated:
         return Rate(float(own), "stream") if own else Rate(0.0, "none")
     if own and container.format.name == "avi" and stream.codec_context.name in _OWN_RATE_IN_AVI and own != stated:

@@ -35,6 +35,7 @@ from vidsuite_core.results.claims import (
     temporaries,
 )  # fmt: skip
 from vidsuite_core.support.files import file_sha256, read_predictions, write_predictions, write_synced
+from vidsuite_core.support.litter import entries
 from vidsuite_core.support.paths import cache_home, sync, user_home
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ class Store:
 
 
 def _folders(path: Path) -> list[Path]:
-    return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return [entry for entry in entries(path) if entry.is_dir()]
 
 
 def _cells_below(folder: Path, levels: int) -> Iterator[Attempt | Unreadable]:

@@ -30,10 +30,18 @@ from pathlib import Path
 from vidsuite_core.datasets import Progress
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.samples import VOID
+from vidsuite_core.support.litter import files_below
 from vidsuite_core.support.text import natural
 from vidsuite_plugins.driving_fanet.classes import AIRSIM
 from vidsuite_plugins.driving_fanet.datasets.airsim_classes import ClassMap, read_class_map, read_csv
-from vidsuite_plugins.driving_fanet.datasets.files import LabelCode, attempt_all, png_size, require_all, require_size
+from vidsuite_plugins.driving_fanet.datasets.files import (
+    LabelCode,
+    attempt_all,
+    png_size,
+    require_all,
+    require_size,
+    spelt,
+)
 from vidsuite_plugins.driving_fanet.datasets.imported import Found, Frame, ImportedDataset, Stretch, steady_runs
 
 LOG, IMAGES, SPLITS = "airsim_rec.txt", "images", "splits.csv"
@@ -44,7 +52,7 @@ MAX_LOG_BYTES = 64 * 2**20
 TOLD = 5
 """So many of the ids without a class are named after an import."""
 
-_IMAGE = re.compile(r"(?P<camera>img_[^/\\]*)_(?P<kind>[0-9]+)_[0-9]+\.[a-z]+\Z")
+_IMAGE = re.compile(r"(?P<camera>img_[^/\\]*)_(?P<kind>[0-9]+)_[0-9]+\.[A-Za-z]+\Z")
 _CODE = LabelCode("converted labels", {label: label for label in range(len(AIRSIM))}, frozenset({VOID}))
 
 
@@ -88,7 +96,7 @@ class AirSim(ImportedDataset):
 
     def find(self, source: Path, folder: Path, progress: Progress) -> Found:
         """See `ImportedDataset.find`; writes the label maps below `folder`."""
-        logs = sorted(source.glob(f"*/{LOG}"), key=lambda path: natural(path.parent.name))
+        logs = sorted(files_below(source, f"*/{LOG}"), key=lambda path: natural(path.parent.name))
         if not logs:
             raise VidsuiteError(f"{source}: holds no <run>/{LOG}; give the folder in which the runs' folders lie")
         split_of = _splits(source, [log.parent.name for log in logs])
@@ -151,7 +159,7 @@ def _moment(row: Mapping[str, str]) -> Moment | None:
     if not cameras or len(matches) < len(names) or not re.fullmatch(r"[0-9]{1,20}(\.[0-9]+)?", time):
         return None
     scene, segmentation = images[cameras[0], SCENE], images.get((cameras[0], SEGMENTATION), "")
-    return Moment(float(time), scene, segmentation) if scene.endswith(".png") else None
+    return Moment(float(time), scene, segmentation) if scene.lower().endswith(".png") else None
 
 
 def _splits(source: Path, runs: Sequence[str]) -> dict[str, str]:
@@ -181,7 +189,7 @@ def _convert(source: Path, folder: Path, runs: Sequence[Run], classes: ClassMap,
     def convert(item: tuple[Run, Moment]) -> Converted:
         run, moment = item
         images, labels = run.folder / IMAGES, folder / _labels(run, moment)
-        return _convert_one(images / moment.scene, images / moment.segmentation, labels, classes)
+        return _convert_one(spelt(images / moment.scene), spelt(images / moment.segmentation), labels, classes)
 
     done = require_all(source, attempt_all(convert, items, "convert labels", progress))
     pixels, unnamed = sum(one.pixels for one in done), Counter[str]()
@@ -217,7 +225,10 @@ def _stretches(run: Run, split: str) -> list[Stretch]:
     name = run.folder.name
     ranges, step = steady_runs([moment.time for moment in run.moments])
     frames = [
-        Frame(f"{name}/{IMAGES}/{moment.scene}", _labels(run, moment) if moment.segmentation else "")
+        Frame(
+            f"{name}/{IMAGES}/{spelt(run.folder / IMAGES / moment.scene).name}",
+            _labels(run, moment) if moment.segmentation else "",
+        )
         for moment in run.moments
     ]
     return [

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.samples import VOID
+from vidsuite_core.support.litter import pointer
 from vidsuite_plugins.driving_fanet.classes import AIRSIM
 
 if TYPE_CHECKING:
@@ -145,6 +146,8 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, st
         raise VidsuiteError(f"{path}: cannot be read ({error}); give a CSV table in UTF-8") from error
     header = [name.strip().lower() for name in lines[0]] if lines else []
     if missing := [name for name in columns if name not in header]:
+        if pointed := pointer(path.read_bytes()):
+            raise VidsuiteError(f"{path}: is {pointed}")
         raise VidsuiteError(f"{path}: its first line lacks {', '.join(missing)}; name the columns there")
     rows = []
     for number, line in enumerate(lines[1:], 2):

