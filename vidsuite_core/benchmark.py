@@ -3,38 +3,163 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from vidsuite_core.errors import UsageError, VidsuiteError
 
 if TYPE_CHECKING:
     from vidsuite_core.suite import BenchmarkHandle
 
-_FIELDS = {
-    "datasets": dict,  # name -> {protocol?, cfg?, default?, presets?: {name: {dataset options}}}
-    "models": list,  # names
-    "protocol": dict,  # see vidsuite_core.protocols
-    "presets": dict,  # name -> {models?, cfg?, timeout?}
-}
 MAX_BYTES = 2**20
+_SHOWN = 20
+"""Faults of a definition that are named one by one."""
 
 
-def read_definition(handle: BenchmarkHandle) -> Mapping[str, Any]:
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _nothing(value: Any) -> Any:
+    """`name:` with nothing behind it, in YAML, is a mapping without fields."""
+    return {} if value is None else value
+
+
+Options = Annotated[dict[str, Any], BeforeValidator(_nothing)]
+
+
+class DatasetEntry(_Part):
+    """How a benchmark uses a dataset.
+
+    Attributes:
+        default: whether it is taken where the user names none.
+        protocol: in place of the benchmark's, see `vidsuite_core.protocols.make_folds`.
+        cfg: merged over each model's config.
+        presets: options that the dataset is opened with, by preset.
+    """
+
+    default: bool = False
+    protocol: dict[str, Any] | None = None
+    cfg: Options = Field(default_factory=dict)
+    presets: dict[str, Options] = Field(default_factory=dict)
+
+
+class Preset(_Part):
+    """How much is run: these models (by default all), `cfg` merged over their configs, each cell in `timeout` s."""
+
+    models: list[str] | None = Field(default=None, min_length=1)
+    cfg: Options = Field(default_factory=dict)
+    timeout: float | None = Field(default=None, gt=0)
+
+
+class Definition(_Part):
+    """A benchmark as its YAML file states it.
+
+    Names of datasets and models may be those of other plugins, as `<plugin>/<name>`; others are of `plugin`, the
+    benchmark's own.
+    """
+
+    plugin: str = Field(exclude=True)
+    summary: str = ""
+    protocol: dict[str, Any]
+    datasets: dict[str, Annotated[DatasetEntry, BeforeValidator(_nothing)]] = Field(min_length=1)
+    models: list[str] = Field(min_length=1)
+    presets: dict[str, Annotated[Preset, BeforeValidator(_nothing)]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Definition:
+        """Names within the file must be of things that it defines."""
+        faults = [
+            f"presets.{preset}.models names {name!r}, which 'models' lacks{_close(name, self.models)}"
+            for preset, part in self.presets.items()
+            for name in part.models or ()
+            if name not in self.models
+        ]
+        faults += [
+            f"datasets.{name}.presets names {preset!r}, which 'presets' lacks{_close(preset, self.presets)}"
+            for name, entry in self.datasets.items()
+            for preset in entry.presets
+            if preset not in self.presets
+        ]
+        faults += [
+            f"{where} lacks 'type', the kind of protocol"
+            for where, protocol in [
+                ("protocol", self.protocol),
+                *((f"datasets.{name}.protocol", entry.protocol) for name, entry in self.datasets.items()),
+            ]
+            if protocol is not None and not isinstance(protocol.get("type"), str)
+        ]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def full_name(self, name: str) -> str:
+        """`<plugin>/<name>` of a dataset or model that the file names."""
+        return name if "/" in name else f"{self.plugin}/{name}"
+
+    def dataset(self, key: str) -> DatasetEntry:
+        """How the dataset of this full name is used; one that the file does not name, without any wish."""
+        return next((e for name, e in self.datasets.items() if self.full_name(name) == key), DatasetEntry())
+
+    def options(self, key: str, preset: str) -> dict[str, Any]:
+        """What the dataset of this full name is opened with under a preset."""
+        return dict(self.dataset(key).presets.get(preset, {}))
+
+    def protocol_of(self, key: str) -> dict[str, Any]:
+        """How samples of the dataset of this full name are divided."""
+        return self.dataset(key).protocol or self.protocol
+
+    def preset(self, name: str) -> Preset:
+        """What a preset sets.
+
+        Raises:
+            UsageError: there is no such preset.
+        """
+        if name not in self.presets:
+            raise UsageError(f"preset {name!r} is unknown here; there are {', '.join(self.presets)}")
+        return self.presets[name]
+
+
+_PARTS: dict[str, type[BaseModel]] = {"datasets": DatasetEntry, "presets": Preset}
+
+
+def read_definition(handle: BenchmarkHandle) -> Definition:
     """The definition of a benchmark.
 
     Raises:
-        VidsuiteError: the file is missing, is no YAML, or lacks a field.
+        VidsuiteError: the file is missing, is no YAML, or has faults, all of which are named.
     """
     path = handle.spec.definition
     data = read_yaml(path)
-    for field, kind in _FIELDS.items():
-        if not isinstance(data.get(field), kind):
-            raise VidsuiteError(f"{path}: field {field!r} must be a {kind.__name__}")
-    unknown = set(data) - {*_FIELDS, "summary"}
-    if unknown:
-        raise VidsuiteError(f"{path}: unknown field {min(unknown)!r}; there are {', '.join(_FIELDS)}")
-    return data
+    if "plugin" in data:
+        raise VidsuiteError(f"{path}: unknown field 'plugin'")
+    try:
+        return Definition.model_validate({**data, "plugin": handle.plugin})
+    except ValidationError as error:
+        faults = [_fault(one) for one in error.errors()]
+        more = f"\nand {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+        lines = faults if len(faults) == 1 else ["it has faults", *(f"  {fault}" for fault in faults[:_SHOWN])]
+        raise VidsuiteError(f"{path}: " + "\n".join(lines) + more) from error
+
+
+def _fault(error: Any) -> str:
+    """One of pydantic's findings, with the place in the file's own words."""
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "missing":
+        return f"field {where!r} is missing"
+    if error["type"] == "extra_forbidden":
+        *place, name = error["loc"]
+        kind = _PARTS[str(place[0])] if place else Definition
+        return f"unknown field {where!r}{_close(str(name), set(kind.model_fields) - {'plugin'})}"
+    return f"{where}: {error['msg']}" if where else str(error["msg"]).removeprefix("Value error, ")
+
+
+def _close(name: str, known: Any) -> str:
+    close = get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def read_reported(handle: BenchmarkHandle) -> Mapping[str, Any]:
@@ -48,52 +173,6 @@ def read_reported(handle: BenchmarkHandle) -> Mapping[str, Any]:
     if not isinstance(data.get("rows"), list):
         raise VidsuiteError(f"{handle.spec.reported}: field 'rows' must be a list")
     return data
-
-
-def full_name(benchmark: BenchmarkHandle, name: str) -> str:
-    """A dataset's or model's full name: one without a plugin is of the benchmark's own."""
-    return name if "/" in name else f"{benchmark.plugin}/{name}"
-
-
-def dataset_entry(benchmark: BenchmarkHandle, dataset: str) -> Mapping[str, Any]:
-    """What a benchmark's definition says of the dataset of that full name; nothing of one that it does not list."""
-    listed = benchmark.definition()["datasets"]
-    return next((entry or {} for name, entry in listed.items() if full_name(benchmark, name) == dataset), {})
-
-
-def protocol_of(benchmark: BenchmarkHandle, dataset: str) -> Mapping[str, Any]:
-    """The protocol by which a benchmark divides the dataset of that full name."""
-    protocol: Mapping[str, Any] = (
-        dataset_entry(benchmark, dataset).get("protocol") or benchmark.definition()["protocol"]
-    )
-    return protocol
-
-
-def dataset_options(benchmark: BenchmarkHandle, dataset: str, preset: str) -> dict[str, Any]:
-    """Options of the dataset of that full name under a preset; none for a dataset that the benchmark does not list."""
-    return dict((dataset_entry(benchmark, dataset).get("presets") or {}).get(preset) or {})
-
-
-def reaches_beyond(handle: BenchmarkHandle) -> bool:
-    """Whether a benchmark names datasets or models of other plugins than its own and the core."""
-    definition = handle.definition()
-    of_presets = [name for preset in definition["presets"].values() for name in (preset or {}).get("models") or ()]
-    plugins = {
-        name.partition("/")[0] for name in (*definition["datasets"], *definition["models"], *of_presets) if "/" in name
-    }
-    return not plugins <= {handle.plugin, "core"}
-
-
-def preset_of(definition: Mapping[str, Any], preset: str) -> Mapping[str, Any]:
-    """What a preset sets.
-
-    Raises:
-        UsageError: the benchmark has no such preset.
-    """
-    presets = definition["presets"]
-    if preset not in presets:
-        raise UsageError(f"preset {preset!r} is unknown here; there are {', '.join(presets)}")
-    return presets[preset] or {}
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
@@ -24,6 +25,7 @@ from vidsuite_core.specs import (
     Spec,
     TaskSpec,
     WeightsSpec,
+    aside,
 )
 
 GROUP = "vidsuite"
@@ -114,10 +116,8 @@ class PluginManager:
         """Call every plugin's `hook`; one that raises is reported among the faults, and the others are called."""
         for plugin, call in self._implementations(hook):
             taken = inspect.signature(call).parameters
-            try:
+            with self._guarded(plugin, f"{hook} failed"):
                 call(**{name: value for name, value in arguments.items() if name in taken})
-            except Exception as error:
-                self._fault(plugin, f"{hook} failed: {_one_line(error)}")
 
     def _implementations(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
         """The plugins that implement `hook`, in loading order."""
@@ -125,12 +125,9 @@ class PluginManager:
         return [(plugin.name, found[plugin.name]) for plugin in self.plugins if plugin.name in found]
 
     def _specs_of(self, plugin: str, hook: str, call: Callable[[], Any]) -> list[Spec]:
-        wanted = SPECS[hook]
-        try:
+        wanted, specs = SPECS[hook], []
+        with aside(), self._guarded(plugin, f"{hook} failed"):
             specs = list(call())
-        except (Exception, SystemExit) as error:
-            self._fault(plugin, f"{hook} failed: {_one_line(error)}")
-            return []
         wrong = [spec for spec in specs if not isinstance(spec, wanted)]
         if wrong:
             self._fault(plugin, f"{hook} returned {type(wrong[0]).__name__}, which is no {wanted.__name__}")
@@ -140,13 +137,15 @@ class PluginManager:
         if not _NAME.match(entry.name):
             self._fault(entry.name, "its name is not letters, digits, '.', '_' and '-' alone; rename its entry point")
             return
-        if any(plugin.name == entry.name for plugin in self.plugins):
-            self._fault(entry.name, f"a plugin of this name is loaded already; {entry.value} is left out")
+        namesake = next((plugin for plugin in self.plugins if plugin.name == entry.name), None)
+        if namesake is not None:
+            if namesake.module != entry.value:  # else one plugin, found twice, as by a stale dist-info
+                self._fault(entry.name, f"a plugin of this name is loaded already; {entry.value} is left out")
             return
-        try:
+        module = None
+        with aside(), self._guarded(entry.name, "cannot be imported"):
             module = entry.load()
-        except (Exception, SystemExit) as error:
-            self._fault(entry.name, f"cannot be imported: {_one_line(error)}")
+        if module is None:
             return
         distribution = entry.dist
         plugin = Plugin(
@@ -170,6 +169,16 @@ class PluginManager:
             self._fault(plugin.name, fault)
         else:
             self.plugins.append(plugin)
+
+    @contextmanager
+    def _guarded(self, plugin: str, what: str) -> Iterator[None]:
+        """Report whatever a plugin raises, pytest's Exit and a panic of native code among it; only Ctrl-C passes."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self._fault(plugin, f"{what}: {_one_line(error)}")
 
     def _fault(self, plugin: str, reason: str) -> None:
         fault = PluginFault(plugin, reason)

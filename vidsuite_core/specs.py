@@ -6,9 +6,13 @@ A builder is `"module:attribute"`, resolved on first use, so that reading specs 
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from vidsuite_core.errors import VidsuiteError
@@ -19,6 +23,22 @@ API_VERSION = 1
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
+_IMPORTING = RLock()
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Send what a plugin prints while it is loaded to standard error: standard output may be read by a program."""
+    with _IMPORTING, redirect_stdout(sys.stderr):
+        yield
+
+
+def quiet_import(module: str) -> Any:
+    """Import a module of a plugin's; what it prints goes to standard error."""
+    with aside():
+        return import_module(module)
+
+
 def resolve(builder: str) -> Any:
     """Import what `"module:attribute"` names.
 
@@ -27,8 +47,10 @@ def resolve(builder: str) -> Any:
     """
     module_name, _, attribute = builder.partition(":")
     try:
-        return getattr(import_module(module_name), attribute)
-    except Exception as error:  # importing runs a plugin's code, which may raise anything
+        return getattr(sys.modules.get(module_name) or quiet_import(module_name), attribute)
+    except BaseException as error:  # importing runs a plugin's code, which may raise anything
+        if isinstance(error, KeyboardInterrupt):
+            raise
         kind = "" if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: "
         raise VidsuiteError(f"cannot load {builder!r}: {kind}{error}; check the plugin that names it") from error
 

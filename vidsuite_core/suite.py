@@ -23,6 +23,7 @@ from vidsuite_core.specs import (
 if TYPE_CHECKING:
     import torch
 
+    from vidsuite_core.benchmark import Definition
     from vidsuite_core.datasets import Dataset, Progress
     from vidsuite_core.runner.bench import Results
     from vidsuite_core.tasks.base import Task
@@ -85,7 +86,7 @@ class ModelHandle(Registered[ModelSpec]):
 class BenchmarkHandle(Registered[BenchmarkSpec]):
     """A benchmark with its definition."""
 
-    def definition(self) -> Mapping[str, Any]:
+    def definition(self) -> Definition:
         """The YAML definition, checked."""
         from vidsuite_core.benchmark import read_definition
 
@@ -124,6 +125,13 @@ class Catalogue(Mapping[str, H], Generic[H]):
     def keys_and_names(self) -> set[str]:
         """Every full name and every name by itself."""
         return {*self._rows, *(row.spec.name for row in self._rows.values())}
+
+    def of_task(self, name: str, task: str) -> H:
+        """The row called `name`; of several, the one for `task`."""
+        fitting = {
+            key: row for key, row in self._rows.items() if row.spec.task == task and name in (key, row.spec.name)
+        }
+        return find(fitting or self._rows, name, self.kind)  # type: ignore[return-value]
 
     def of_plugin(self, plugin: str) -> list[H]:
         """The rows that `plugin` brings."""

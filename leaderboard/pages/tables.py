@@ -97,7 +97,7 @@ def about_benchmark(suite: Suite, benchmark: str) -> dict[str, Any]:
     handle = suite.benchmarks[benchmark]
     about["task"] = handle.spec.task
     try:
-        about["text"] = str(handle.definition().get("summary") or handle.spec.summary)
+        about["text"] = str(handle.definition().summary or handle.spec.summary)
         about["paper"] = str((handle.reported().get("paper") or {}).get("title") or "")
     except VidsuiteError as error:
         about["text"] = str(error)
@@ -124,11 +124,10 @@ def start_of(suite: Suite, benchmark: str, entries: Sequence[Entry]) -> dict[str
 def datasets_of(suite: Suite, benchmark: str) -> dict[str, int]:
     """Full name -> place of the datasets that a benchmark's definition lists; empty where it is not installed."""
     try:
-        listed = suite.benchmarks[benchmark].definition()["datasets"] if benchmark in suite.benchmarks else {}
+        definition = suite.benchmarks[benchmark].definition() if benchmark in suite.benchmarks else None
     except VidsuiteError:
         return {}
-    plugin = benchmark.partition("/")[0]
-    return {name if "/" in name else f"{plugin}/{name}": place for place, name in enumerate(listed)}
+    return {definition.full_name(name): place for place, name in enumerate(definition.datasets)} if definition else {}
 
 
 def counts_of(entries: Sequence[Entry]) -> dict[str, int]:

@@ -103,14 +103,12 @@ class _Datasets:
 
     def open(self, one: Attempt) -> tuple[Dataset, Mapping[str, Any]]:
         """The dataset on which an attempt was made, and its samples by id."""
-        from vidsuite_core.benchmark import dataset_options
-
         record = one.record
         cell = record.cell
         handle = self.shareable(cell.dataset)
         if cell.benchmark not in self._suite.benchmarks:
             raise _Left("no installed plugin brings it", cell.benchmark)
-        options = dataset_options(self._suite.benchmarks[cell.benchmark], handle.key, cell.preset)
+        options = self._suite.benchmarks[cell.benchmark].definition().options(handle.key, cell.preset)
         name = f"{handle.key} ({cell.preset})"
         key = digest([handle.key, str(handle.home(options))])
         if key not in self._opened:

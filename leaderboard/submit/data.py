@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from vidsuite_core.benchmark import dataset_options, protocol_of
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.protocols import make_folds
 
@@ -40,11 +39,10 @@ class Here:
         for kind, name in (("benchmarks", cell.benchmark), ("datasets", cell.dataset)):
             if name not in set(getattr(self.suite, kind)):
                 return None, f"its {kind[:-1]} {name} is not installed here"
-        handle = self.suite.benchmarks[cell.benchmark]
-        definition = handle.definition()
-        if cell.preset not in definition["presets"]:
+        definition = self.suite.benchmarks[cell.benchmark].definition()
+        if cell.preset not in definition.presets:
             return None, f"its benchmark has no preset {cell.preset} here"
-        return protocol_of(handle, cell.dataset), ""
+        return definition.protocol_of(cell.dataset), ""
 
     def data(self, record: Record) -> Data:
         """The data that the record was run on, as its fingerprint says."""
@@ -55,13 +53,13 @@ class Here:
         return data
 
     def _read(self, benchmark: str, dataset: str, preset: str) -> Data:
-        owner, handle = self.suite.benchmarks[benchmark], self.suite.datasets[dataset]
+        definition, handle = self.suite.benchmarks[benchmark].definition(), self.suite.datasets[dataset]
         try:
-            opened = handle.open(None, **dataset_options(owner, handle.key, preset))
+            opened = handle.open(None, **definition.options(handle.key, preset))
             if not opened.is_ready():
                 return Data(unknown=f"the data of {dataset} are not here")
             samples = opened.samples()
-            folds = make_folds(protocol_of(owner, handle.key), samples)
+            folds = make_folds(definition.protocol_of(handle.key), samples)
             return Data(
                 opened.fingerprint(),
                 {sample.id: sample for sample in samples},

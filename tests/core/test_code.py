@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import vidsuite_core
-from vidsuite_core.benchmark import dataset_entry, dataset_options, protocol_of
+from vidsuite_core.benchmark import DatasetEntry
 from vidsuite_core.plugins import PluginManager
 from vidsuite_core.results.cell import Cell
 from vidsuite_core.runner.bench import BenchOptions, Session, Silent
@@ -251,12 +251,12 @@ def test_anothers_dataset_of_the_same_name_gets_none_of_a_benchmarks_options(
         .replace("net", "tiny")
     )
     suite = Suite(PluginManager(entries=[e for e in entry_points(group="vidsuite") if e.name in ("toy", "other")]))
-    toy, other = suite.benchmarks["toy/direction"], suite.benchmarks["other/more"]
-    assert dataset_options(toy, "toy/blobs", "paper") == {"subjects": 8}
-    assert dataset_options(toy, "other/blobs", "paper") == {}
-    assert dataset_entry(other, "other/blobs") == {}
-    assert dataset_options(other, "toy/blobs", "paper") == {"subjects": 8}
-    assert protocol_of(other, "toy/blobs")["folds"] == 2
+    toy, other = (suite.benchmarks[name].definition() for name in ("toy/direction", "other/more"))
+    assert toy.options("toy/blobs", "paper") == {"subjects": 8}
+    assert toy.options("other/blobs", "paper") == {}
+    assert other.dataset("other/blobs") == DatasetEntry()
+    assert other.options("toy/blobs", "paper") == {"subjects": 8}
+    assert other.protocol_of("toy/blobs")["folds"] == 2
     foreign = plan(suite, tmp_path / "a", benchmark="toy/direction", dataset="other/blobs", preset="paper")
     own = plan(suite, tmp_path / "b", benchmark="toy/direction", preset="paper")
     assert {cell.dataset for cell, _ in foreign} == {"other/blobs"}

@@ -56,6 +56,15 @@ BAD = {
     "import_error": ("import no_such_module_anywhere", "cannot be imported: ModuleNotFoundError"),
     "syntax_error": ("def f(:\n", "cannot be imported: SyntaxError"),
     "exits": ("raise SystemExit('no GPU here')", "cannot be imported: SystemExit: no GPU here"),
+    "leaves_pytest": ("import pytest\npytest.exit('not here')", "cannot be imported: Exit: not here"),
+    "panics": (
+        "class PanicException(BaseException): pass\nraise PanicException('index out of\\n bounds')",
+        "cannot be imported: PanicException: index out of bounds",
+    ),
+    "exits_in_a_hook": (
+        "@hookimpl\ndef vidsuite_models(): raise SystemExit(3)",
+        "vidsuite_models failed: SystemExit: 3",
+    ),
     "misspelt": (
         "@hookimpl\ndef vidsuite_model(): return []",
         "implements 'vidsuite_model', which is no hook; did you mean 'vidsuite_models'?",
@@ -123,6 +132,40 @@ def test_two_entry_points_of_one_name_load_the_first_and_report_the_second(write
     suite = suite_of(first, second)
     assert list(suite.models) == ["same/net", "same/other_net"]
     assert second.value in reasons(suite)["same"]
+
+
+def test_an_entry_point_that_is_found_twice_is_one_plugin(write: Write) -> None:
+    entry = write("same")
+    again = EntryPoint(name=entry.name, value=entry.value, group=entry.group)  # as by a stale dist-info
+    suite = suite_of(entry, again)
+    assert suite.faults == []
+    assert list(suite.models) == ["same/net", "same/other_net"]
+
+
+def test_ctrl_c_while_a_plugin_is_imported_is_ctrl_c(write: Write) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        suite_of(write("slow", "raise KeyboardInterrupt"))
+
+
+def test_what_plugins_print_goes_to_standard_error(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = write("chatty", f"print('hello from import')\n{GOOD}    print('never')\n".replace(
+        "    return", "    print('hello from a hook')\n    return"
+    ))  # fmt: skip
+    lazy = write("lazy", "print('hello from a builder')\nThing = int")
+    suite = suite_of(entry)
+    assert resolve(f"{lazy.value}:Thing") is int
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert [line for line in printed.err.splitlines() if "hello" in line] == [
+        "hello from import", "hello from a hook", "hello from a builder",
+    ]  # fmt: skip
+    assert list(suite.models) == ["chatty/net", "chatty/other_net"]
+
+
+def test_a_builder_that_exits_is_an_error_of_a_line(write: Write) -> None:
+    entry = write("leaves", "raise SystemExit(2)")
+    with pytest.raises(VidsuiteError, match="SystemExit: 2; check the plugin"):
+        resolve(f"{entry.value}:thing")
 
 
 def test_a_plugin_cannot_take_the_cores_name(write: Write) -> None:

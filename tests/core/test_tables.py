@@ -193,6 +193,13 @@ class TestExport:
         assert re.search(r"^good & \d\.\d{3} \$\\pm\$ \d\.\d{3} & ", text, re.M)
         assert r"LSTM of the paper & 95 \% $\pm$ 2 \\" in text
 
+    @pytest.mark.parametrize("form", ["latex", "markdown"])
+    def test_readers_see_headings_and_not_keys(self, form: str, measured: list[Row]) -> None:
+        text = export(measured, form, None, {measured[0].task: {"macro_f1": "macro F1"}})
+        assert "macro F1" in text
+        assert "macro" not in text.replace("macro F1", "")
+        assert "accuracy" in text  # whose heading is not known
+
     def test_a_form_that_there_is_not(self) -> None:
         with pytest.raises(UsageError, match="format 'excel' is none of table, markdown, csv"):
             export([row()], "excel", None)

@@ -35,8 +35,8 @@ def test_the_plugin_loads_without_faults(suite: vs.Suite) -> None:
     assert suite.faults == []
     assert set(suite.benchmarks) == {"driving_fanet/driving_fanet"}
     definition = suite.benchmarks["driving_fanet"].definition()
-    assert {f"driving_fanet/{name}" for name in definition["datasets"]} == set(suite.datasets)
-    assert {f"driving_fanet/{name}" for name in definition["models"]} == set(suite.models)
+    assert {f"driving_fanet/{name}" for name in definition.datasets} == set(suite.datasets)
+    assert {f"driving_fanet/{name}" for name in definition.models} == set(suite.models)
 
 
 def test_specs_name_the_weights_that_configs_name(suite: vs.Suite) -> None:

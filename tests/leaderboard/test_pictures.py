@@ -213,7 +213,7 @@ def test_clips_are_drawn_right_and_wrong_ones_by_confidence(suite, ward, here, t
 def test_the_plugins_own_data(suite, tmp_path, monkeypatch):
     monkeypatch.setenv("VIDSUITE_DATA", str(tmp_path / "data"))
     small = {"frames": 2, "size": [64, 48], "sequences": 6}
-    monkeypatch.setattr(benchmark, "dataset_options", lambda definition, dataset, preset: small)
+    monkeypatch.setattr(benchmark.Definition, "options", lambda definition, dataset, preset: dict(small))
     street = suite.datasets["driving_fanet/synthetic"].prepare(**small)
     attempt = segmented(suite, street, tmp_path / "runs")
     monkeypatch.setenv("VIDSUITE_DATA", str(tmp_path / "other"))

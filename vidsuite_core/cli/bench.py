@@ -10,13 +10,12 @@ from typing import Any
 
 import click
 
-from vidsuite_core.benchmark import reaches_beyond
 from vidsuite_core.results.store import KEPT
 from vidsuite_core.suite import load
 
 
 @click.command()
-@click.option("--plugin", metavar="NAME", help="Run this plugin's benchmarks; no other is loaded unless named.")
+@click.option("--plugin", metavar="NAME", help="Run this plugin's benchmarks.")
 @click.option("--benchmark", metavar="NAME", help="Run this benchmark.")
 @click.option("--dataset", metavar="NAME", help="Dataset to use; by default the benchmark's own.")
 @click.option("--model", metavar="GLOB", help="Models to run, as 'i3d*'; by default the preset's.")
@@ -32,7 +31,7 @@ from vidsuite_core.suite import load
 )
 @click.option("--timeout", type=click.FloatRange(1), metavar="SECONDS", help="Longest time a cell may take.")
 @click.option("--fresh", is_flag=True, help="Run cells even where finished ones could be reused.")
-@click.option("--dry-run", is_flag=True, help="Prepare the data, show the cells and run none.")
+@click.option("--dry-run", is_flag=True, help="Show the cells; prepare, fetch and run nothing.")
 @click.option("--offline", is_flag=True, help="Never touch the network.")
 @click.option("--cfg-options", "cfg_options", multiple=True, metavar="K=V", help="Override config fields.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
@@ -50,9 +49,7 @@ def bench(plugin: str | None, offline: bool, as_json: bool, dry_run: bool, **opt
     from vidsuite_core.runner.bench import bench as run
 
     start = time.monotonic()
-    suite = load(plugin)
-    if plugin is None or options["dataset"] or options["model"] or any(map(reaches_beyond, suite.benchmarks.values())):
-        suite = load()
+    suite = load()
     console = Console(stderr=as_json)
     known = list(suite.faults)
     for fault in known:
@@ -62,8 +59,8 @@ def bench(plugin: str | None, offline: bool, as_json: bool, dry_run: bool, **opt
     for fault in suite.faults[len(known) :]:
         click.echo(f"plugin {fault.plugin}: {fault.reason}", err=True)
     if dry_run:
-        for cell in results.cells:
-            click.echo(f"{cell.cell_id}  {cell.title}")
+        for line in results.foreseen:
+            click.echo(line)
         return 0
     _show(console, suite, results, as_json)
     failed = [outcome for outcome in results.outcomes.values() if not outcome.ok]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from vidsuite_core.errors import UsageError
+from vidsuite_core.cli import about
+from vidsuite_core.cli.about import lines
+from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.plugins import Registered
 from vidsuite_core.suite import Suite, load
 
@@ -26,6 +30,8 @@ def list_(kind: str, as_json: bool) -> int:
         faults = [dataclasses.asdict(fault) for fault in suite.faults]
         click.echo(json.dumps({kind: rows, "left_out": faults}, indent=1))
         return 0
+    others = ", ".join(other for other in KINDS if other != kind)
+    click.echo(f"{kind} (there are also: {others})" if rows else f"there are no {kind}")
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
         click.echo(f"{row['name']:<{width}}  {row['summary']}")
@@ -45,11 +51,7 @@ def show(name: str, as_json: bool) -> int:
         click.echo(json.dumps(found, indent=1))
         return 0
     for entry in found:
-        for field, value in entry.items():
-            if value not in ("", None, [], {}):
-                text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
-                click.echo(f"{field:<12} {text}")
-        click.echo("")
+        click.echo("\n".join(lines(entry)) + "\n")
     return 0
 
 
@@ -73,29 +75,47 @@ def _row(row: Registered[Any]) -> dict[str, Any]:
     return {"name": row.key, "summary": row.spec.summary, **plain}
 
 
+_ABOUT: dict[str, Callable[[Suite, Any], dict[str, Any]]] = {
+    "tasks": about.of_task,
+    "datasets": about.of_dataset,
+    "models": about.of_model,
+    "benchmarks": about.of_benchmark,
+}
+
+
 def _find(suite: Suite, name: str) -> list[dict[str, Any]]:
-    found = []
+    found: list[dict[str, Any]] = []
     for kind in ("tasks", "datasets", "models", "benchmarks", "weights"):
         catalogue = getattr(suite, kind)
         for row in catalogue.values():
             if name in (row.key, row.spec.name):
-                entry = {"kind": catalogue.kind, **_row(row)}
-                if kind == "benchmarks":
-                    entry["definition_fields"] = dict(row.definition())
-                found.append(entry)
+                found.append({"kind": catalogue.kind, **_row(row), **_more(suite, kind, row)})
     for plugin in _plugins(suite):
         if plugin["name"] == name:
-            found.append({"kind": "plugin", **plugin})
-    if not found:
-        names = [
-            row.key
-            for kind in ("tasks", "datasets", "models", "benchmarks", "weights")
-            for row in getattr(suite, kind).values()
-        ]
-        import difflib
+            found.append({"kind": "plugin", **plugin, **_brought(suite, name)})
+    if found:
+        return found
+    names = [
+        row.key
+        for kind in ("tasks", "datasets", "models", "benchmarks", "weights")
+        for row in getattr(suite, kind).values()
+    ]
+    close = difflib.get_close_matches(name, [*names, *(n.rpartition("/")[2] for n in names)], n=1)
+    raise UsageError(
+        f"nothing is called {name!r}" + (f"; did you mean {close[0]!r}?" if close else "; see 'vidsuite list'")
+    )
 
-        close = difflib.get_close_matches(name, [*names, *(n.rpartition("/")[2] for n in names)], n=1)
-        raise UsageError(
-            f"nothing is called {name!r}" + (f"; did you mean {close[0]!r}?" if close else "; see 'vidsuite list'")
-        )
-    return found
+
+def _more(suite: Suite, kind: str, row: Any) -> dict[str, Any]:
+    """What is known beyond the spec; a plugin's own code may fail to tell it."""
+    if kind not in _ABOUT:
+        return {}
+    try:
+        return _ABOUT[kind](suite, row)
+    except Exception as error:
+        return {"fault": f"no more is known: {error}" if isinstance(error, VidsuiteError) else repr(error)}
+
+
+def _brought(suite: Suite, plugin: str) -> dict[str, list[str]]:
+    kinds = ("datasets", "models", "benchmarks", "weights")
+    return {kind: [row.spec.name for row in getattr(suite, kind).of_plugin(plugin)] for kind in kinds}

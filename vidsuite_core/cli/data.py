@@ -126,10 +126,8 @@ def cache(clear: bool, as_json: bool) -> int:
 
 def open_dataset(suite: Suite, handle: DatasetHandle, root: Path | None, preset: str) -> Any:
     """The dataset as its plugin's benchmarks open it under a preset."""
-    from vidsuite_core.benchmark import dataset_options
-
     for benchmark in suite.benchmarks.of_plugin(handle.plugin):
-        options = dataset_options(benchmark, handle.key, preset)
+        options = benchmark.definition().options(handle.key, preset)
         if options:
             return handle.open(root, **options)
     return handle.open(root)

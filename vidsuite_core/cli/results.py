@@ -60,7 +60,7 @@ def report(runs: tuple[Path, ...], form: str, out: Path | None) -> int:
 
 def _write(suite: Suite, rows: Sequence[Row], form: str, out: Path | None) -> None:
     from vidsuite_core.results.tables import export, show
-    from vidsuite_core.tasks.base import titles
+    from vidsuite_core.tasks.base import headings, titles
 
     if form == "parquet":
         click.echo(export(rows, form, out))
@@ -73,7 +73,7 @@ def _write(suite: Suite, rows: Sequence[Row], form: str, out: Path | None) -> No
             for task in dict.fromkeys(row.task for row in rows):
                 show(console, [row for row in rows if row.task == task], titles(suite, task))
         else:
-            text = export(rows, form, None)
+            text = export(rows, form, None, {task: headings(suite, task) for task in {row.task for row in rows}})
             file.write(text if text.endswith("\n") else f"{text}\n")
 
 

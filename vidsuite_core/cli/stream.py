@@ -190,14 +190,14 @@ def _dataset(suite: Suite, handle: ModelHandle, name: str | None, weights: Path 
         raise UsageError(f"nothing beside {weights} tells its classes; say --dataset NAME ('vidsuite list datasets')")
     if name is None:
         for benchmark in suite.benchmarks.of_plugin(handle.plugin):
-            listed = benchmark.definition()["datasets"]
+            definition = benchmark.definition()
             if benchmark.spec.task == handle.spec.task:
-                own = next((key for key, entry in listed.items() if (entry or {}).get("default")), next(iter(listed)))
-                name = f"{benchmark.plugin}/{own}"
+                listed = definition.datasets
+                name = definition.full_name(next((key for key, e in listed.items() if e.default), next(iter(listed))))
                 break
         else:
             raise UsageError(f"{handle.key} has no benchmark whose classes could be meant; say --dataset NAME")
-    found = suite.datasets[name]
+    found = suite.datasets.of_task(name, handle.spec.task)
     if found.spec.task != handle.spec.task:
         raise UsageError(f"{found.key} is for task {found.spec.task}; {handle.key} is for {handle.spec.task}")
     return found

@@ -7,7 +7,7 @@ import io
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
@@ -172,8 +172,15 @@ def _reported_notes(rows: Sequence[Row], titles: dict[str, str]) -> list[str]:
     return lines
 
 
-def export(rows: Sequence[Row], form: str, out: Path | None) -> str:
-    """The rows in another form; parquet is written to `out` (which it needs), the others are returned as text."""
+Headings = Mapping[str, Mapping[str, str]]
+"""What scores are called, by task and key."""
+
+
+def export(rows: Sequence[Row], form: str, out: Path | None, headings: Headings | None = None) -> str:
+    """The rows in another form; parquet is written to `out` (which it needs), the others are returned as text.
+
+    `headings` are for readers, so for Markdown and LaTeX; the others have the scores' keys.
+    """
     flat = [_flat(row) for row in rows]
     if form == "json":
         return json.dumps([_plain(row) for row in rows], indent=1, allow_nan=False)
@@ -194,18 +201,20 @@ def export(rows: Sequence[Row], form: str, out: Path | None) -> str:
         pq.write_table(pa.Table.from_pylist([{name: row.get(name) for name in names} for row in flat]), out)
         return f"wrote {len(flat)} rows to {out}"
     if form in ("markdown", "latex"):
-        return _markdown(rows) if form == "markdown" else _latex(rows)
+        return _markdown(rows, headings or {}) if form == "markdown" else _latex(rows, headings or {})
     raise UsageError(f"format {form!r} is none of {', '.join(FORMATS)}")
 
 
-def _markdown(rows: Sequence[Row]) -> str:
+def _markdown(rows: Sequence[Row], headings: Headings) -> str:
     lines = []
     for (benchmark, dataset, preset), members in _tables(rows):
         table = list(members)
         names = _score_names(table)
         where = f"{benchmark} on {dataset}, preset {preset}" if dataset else f"{benchmark}: reported by the paper"
         lines += [f"### {_escape_markdown(where)}", ""]
-        lines.append("| " + " | ".join(map(_escape_markdown, ["model", *names, "status"])) + " |")
+        lines.append(
+            "| " + " | ".join(map(_escape_markdown, ["model", *_called(table, names, headings), "status"])) + " |"
+        )
         lines.append("|---|" + "---:|" * len(names) + "---|")
         for row, name in zip(table, _names(table), strict=True):
             cells = [_cell(row.scores.get(score)).replace("\n", " [") for score in names]
@@ -215,19 +224,24 @@ def _markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def _latex(rows: Sequence[Row]) -> str:
+def _latex(rows: Sequence[Row], headings: Headings) -> str:
     lines = []
     for (benchmark, dataset, preset), members in _tables(rows):
         table = list(members)
         names = _score_names(table)
         lines += [f"% {_escape_latex(benchmark)} {_escape_latex(dataset)} {_escape_latex(preset)}"]
         lines += [r"\begin{tabular}{l" + "r" * len(names) + "}", r"\toprule"]
-        lines += [" & ".join(["model", *map(_escape_latex, names)]) + r" \\", r"\midrule"]
+        lines += [" & ".join(["model", *map(_escape_latex, _called(table, names, headings))]) + r" \\", r"\midrule"]
         for row, name in zip(table, _names(table), strict=True):
             cells = [_cell(row.scores.get(score)).partition("\n")[0] for score in names]
             lines.append(" & ".join(map(_escape_latex, [name.strip(), *cells])) + r" \\")
         lines += [r"\bottomrule", r"\end{tabular}", ""]
     return "\n".join(lines)
+
+
+def _called(rows: Sequence[Row], names: Sequence[str], headings: Headings) -> list[str]:
+    known = headings.get(rows[0].task, {})
+    return [known.get(name, name) for name in names]
 
 
 def _tables(rows: Sequence[Row]) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -85,10 +86,11 @@ class Silent:
 
 @dataclass(frozen=True)
 class Results:
-    """What a run came to: its cells, in the plan's order, and what came of each."""
+    """What a run came to: its cells, in the plan's order, and what came of each; a dry run has lines alone."""
 
     cells: Sequence[Cell]
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    foreseen: Sequence[str] = ()
 
     @property
     def ok(self) -> bool:
@@ -105,11 +107,9 @@ def bench(suite: Suite, options: BenchOptions, watcher: Watcher | None = None) -
         KeyboardInterrupt: after the cells under way were kept as interrupted.
     """
     session = Session(suite, options, watcher or Silent())
-    planned = session.plan(range(options.seeds))
     if options.dry_run:
-        session.watcher.planned([entry.cell for entry in planned])
-        return Results([entry.cell for entry in planned])
-    return session.run(planned)
+        return Results([], foreseen=session.foresee(range(options.seeds)))
+    return session.run(session.plan(range(options.seeds)))
 
 
 class Session:
@@ -123,19 +123,24 @@ class Session:
         self.suite, self.options, self.watcher = suite, options, watcher
         self._slots = _slots(options.devices, watcher)
         self._weights = InitialWeights(suite, options.weights, options.preset == QUICK, watcher.say, watcher.preparing)
+        self._weights.may_fetch = not options.dry_run
         self._executor = suite.executors[options.executor].spec.builder
 
     def plan(self, seeds: Sequence[int]) -> list[Planned]:
         """The cells that the options ask for, data and weights prepared; raises as `bench` does."""
-        planned = [
-            entry
-            for benchmark in _benchmarks(self.suite, self.options)
-            for entry in Planner(self.suite, self.options, self.watcher, benchmark, self._slots[0], self._weights).plan(
-                seeds
-            )
-        ]
+        planned = [entry for planner in self._planners() for entry in planner.plan(seeds)]
         self._weights.refuse_unused()
         return planned
+
+    def foresee(self, seeds: Sequence[int]) -> list[str]:
+        """Lines on the cells that a run would have; nothing is prepared, fetched or run for them."""
+        lines = [line for planner in self._planners() for line in planner.foresee(seeds)]
+        self._weights.refuse_unused()
+        return lines
+
+    def _planners(self) -> Iterator[Planner]:
+        for benchmark in _benchmarks(self.suite, self.options):
+            yield Planner(self.suite, self.options, self.watcher, benchmark, self._slots[0], self._weights)
 
     def run(self, planned: Sequence[Planned]) -> Results:
         """Run cells of the plan, or reuse what was run before."""
@@ -173,6 +178,11 @@ def _benchmarks(suite: Suite, options: BenchOptions) -> list[BenchmarkHandle]:
         raise UsageError("say what to run: --plugin NAME or --benchmark NAME ('vidsuite list benchmarks' names them)")
     found = suite.benchmarks.of_plugin(options.plugin)
     if not found:
+        names = [plugin.name for plugin in suite.manager.plugins]
         faults = [fault.reason for fault in suite.faults if fault.plugin == options.plugin]
+        if options.plugin not in names and not faults:
+            close = get_close_matches(options.plugin, names, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(names)}"
+            raise UsageError(f"no plugin {options.plugin!r} is installed; {hint}")
         raise UsageError(f"plugin {options.plugin!r} has no benchmark{': ' + faults[0] if faults else ''}")
     return found

@@ -48,6 +48,8 @@ class InitialWeights:
         progress: Progress,
     ) -> None:
         self.suite, self.may_be_random, self.say, self.progress = suite, may_be_random, say, progress
+        self.may_fetch = True
+        self.unknown: list[str] = []
         self._given = dict(self._parse(text) for text in given)
         self._used: set[str] = set()
         self._found: dict[str, tuple[Path | None, str]] = {}
@@ -107,14 +109,27 @@ class InitialWeights:
                 self._used.add(key)
                 return self._given[key], weights.identity(self._given[key])
         spec = self.suite.weights[name].spec
+        kept = self._kept(spec)
+        if kept is None and not self.may_fetch:
+            return self._foreseen(spec)
         try:
-            path = self._kept(spec) or self._fetch(spec)
+            path = kept or self._fetch(spec)
         except WeightsUnavailable as error:
             if not self.may_be_random:
                 raise
             self.say(f"{error} - going on without, which every number shown will say")
             return None, "random"
         return path, weights.recorded_content(path)
+
+    def _foreseen(self, spec: WeightsSpec) -> tuple[None, str]:
+        """What is known of weights that a run would fetch: what they are, or that this is not known."""
+        size = f", {spec.size / 1e6:.0f} MB" if spec.size else ""
+        self.say(
+            f"weights {spec.name} ({spec.summary}{size}) are not here: a run fetches them, or says how to get them"
+        )
+        if not spec.content_sha256:
+            self.unknown.append(spec.name)
+        return None, spec.content_sha256 or "random"
 
     def _kept(self, spec: WeightsSpec) -> Path | None:
         """What is kept, unless it is not what was kept any more, which is said."""

@@ -11,6 +11,13 @@ from vidsuite_core.protocols import make_folds
 from vidsuite_core.results.cell import Cell, score_key
 
 
+def folds_of(protocol: Mapping[str, Any]) -> int | None:
+    """How many folds a protocol makes, where that needs no samples; None where it does."""
+    made = {"fixed": 1, "grouped_kfold": protocol.get("folds", 5), "repeated_halves": protocol.get("repeats", 10)}
+    count = made.get(str(protocol.get("type")))
+    return count if isinstance(count, int) else None
+
+
 def plan_cells(
     *,
     benchmark: str,

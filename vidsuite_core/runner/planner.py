@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidsuite_core.benchmark import dataset_entry, dataset_options, full_name, preset_of, protocol_of
 from vidsuite_core.engine.order import Order
 from vidsuite_core.errors import DataNotReady, UsageError
 from vidsuite_core.plugins import CORE, Plugin
 from vidsuite_core.results.cell import Cell
-from vidsuite_core.runner.plan import plan_cells
+from vidsuite_core.runner.plan import folds_of, plan_cells
 from vidsuite_core.runner.schedule import Planned
 from vidsuite_core.specs import resolve
 from vidsuite_core.support import code, environment
@@ -41,7 +41,7 @@ class Planner:
         self.suite, self.options, self.watcher = suite, options, watcher
         self.benchmark, self.slot = benchmark, slot
         self.definition = benchmark.definition()
-        self.preset = preset_of(self.definition, options.preset)
+        self.preset = self.definition.preset(options.preset)
         self.task = suite.tasks[benchmark.spec.task]
         self._weights = weights
 
@@ -54,38 +54,64 @@ class Planner:
         models = self._models()
         return [entry for dataset in self._datasets() for entry in self._plan_dataset(dataset, models, seeds)]
 
+    def foresee(self, seeds: Sequence[int]) -> Iterator[str]:
+        """A line a cell that a run would have, or a model where the folds need data that are not here; makes none."""
+        models = self._models()
+        for handle in self._datasets():
+            if self._open(handle).is_ready():
+                for entry in self._plan_dataset(handle, models, seeds):
+                    known = not set(self._weights.unknown) & set(entry.cell.score_key["weights"])
+                    yield f"{entry.cell.cell_id if known else '(its id needs the weights)'}  {entry.cell.title}"
+                continue
+            self.watcher.say(f"{handle.key} is not here: a run prepares it, or says how to get it, before any cell")
+            folds = folds_of(self.definition.protocol_of(handle.key))
+            count = f"{folds} folds" if folds else "its folds are known once the data are here"
+            for model in models:
+                self._weights.find(model.key, self._config(model, handle))
+                yield f"{model.key} · {handle.spec.name} · {count}, {len(seeds)} seeds"
+
+    def _open(self, handle: DatasetHandle) -> Dataset:
+        options = self.definition.options(handle.key, self.options.preset)
+        return handle.open(self.options.data or handle.home(options), **options)
+
     def _datasets(self) -> list[DatasetHandle]:
-        listed: Mapping[str, Any] = self.definition["datasets"]
+        listed, full_name = self.definition.datasets, self.definition.full_name
         if self.options.dataset is None:
-            names = [name for name, entry in listed.items() if (entry or {}).get("default")]
+            names = [name for name, entry in listed.items() if entry.default]
         else:
             names = [self.options.dataset]
         if not names:
             raise UsageError(
                 f"benchmark {self.benchmark.key} has no default dataset; say --dataset ({', '.join(listed)})"
             )
-        handles = [self.suite.datasets[full_name(self.benchmark, name) if name in listed else name] for name in names]
+        task = self.task.spec.name
+        handles = [self.suite.datasets.of_task(full_name(name) if name in listed else name, task) for name in names]
         for handle in handles:
             self._same_task(handle.key, handle.spec.task)
         return handles
 
     def _models(self) -> list[ModelHandle]:
-        listed = [self._listed_model(name) for name in self.preset.get("models") or self.definition["models"]]
+        listed = [self._listed_model(name) for name in self.preset.models or self.definition.models]
         glob = self.options.model
         if glob is None:
             return listed
-        every = [self._listed_model(name) for name in self.definition["models"]]
+        every = [self._listed_model(name) for name in self.definition.models]
         others = [m for m in self.suite.models.values() if m.spec.task == self.benchmark.spec.task and m.spec.config]
         for candidates in (listed, every, others):
             chosen = [m for m in candidates if fnmatchcase(m.spec.name, glob) or fnmatchcase(m.key, glob)]
             if chosen:
                 return chosen
-        named = self.suite.models[glob]  # names what comes close
-        self._same_task(named.key, named.spec.task)
-        raise UsageError(f"model {named.key} has no training recipe to run")
+        if glob in self.suite.models:
+            named = self.suite.models[glob]
+            self._same_task(named.key, named.spec.task)
+            raise UsageError(f"model {named.key} has no config to run")
+        names = [*self.definition.models, *(m.spec.name for m in others), *(m.key for m in others)]
+        close = get_close_matches(glob, names, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(self.definition.models)}"
+        raise UsageError(f"benchmark {self.benchmark.key} has no model {glob!r}; {hint}")
 
     def _listed_model(self, name: str) -> ModelHandle:
-        return self.suite.models[full_name(self.benchmark, name)]
+        return self.suite.models[self.definition.full_name(name)]
 
     def _same_task(self, key: str, task: str) -> None:
         if task != self.benchmark.spec.task:
@@ -94,17 +120,16 @@ class Planner:
     def _plan_dataset(
         self, handle: DatasetHandle, models: Sequence[ModelHandle], seeds: Sequence[int]
     ) -> list[Planned]:
-        options = dataset_options(self.benchmark, handle.key, self.options.preset)
         from vidsuite_core.engine.config import settle
 
-        root = self.options.data or handle.home(options)
-        dataset = handle.prepare(root, self.watcher.preparing, **options)
+        dataset = self._open(handle)
+        dataset.prepare(self.watcher.preparing)
         samples = dataset.samples()
         if not samples:
             raise DataNotReady(f"dataset {handle.key} has no samples; {dataset.how_to_get()}")
         planned = []
         for model in models:
-            config = self._config(model, dataset_entry(self.benchmark, handle.key))
+            config = self._config(model, handle)
             settle(config, samples)
             found = self._weights.find(model.key, config)
             cells = plan_cells(
@@ -113,7 +138,7 @@ class Planner:
                 dataset=handle.key,
                 samples=samples,
                 fingerprint=dataset.fingerprint(),
-                protocol=protocol_of(self.benchmark, handle.key),
+                protocol=self.definition.protocol_of(handle.key),
                 model=model.key,
                 config=config,
                 weights=found.hashes,
@@ -124,7 +149,7 @@ class Planner:
             )
             of_cells = self._code(handle, model, config)
             identity = code.identity(of_cells, environment.software())
-            timeout = self.options.timeout or self.preset.get("timeout")
+            timeout = self.options.timeout or self.preset.timeout
             warnings = [*found.warnings, *self._notes(handle)]
             planned += [
                 Planned(
@@ -143,13 +168,13 @@ class Planner:
     def _notes(self, handle: DatasetHandle) -> list[str]:
         return [f"{handle.key} is a synthetic dataset"] if handle.spec.synthetic else []
 
-    def _config(self, model: ModelHandle, dataset: Mapping[str, Any]) -> dict[str, Any]:
+    def _config(self, model: ModelHandle, dataset: DatasetHandle) -> dict[str, Any]:
         from vidsuite_core.engine.config import cell_config, parse_options
         from vidsuite_core.engine.recipe import settle_recipe
 
         if model.spec.config is None:
             raise UsageError(f"model {model.key} has no training recipe to run")
-        layers = [self.preset.get("cfg") or {}, dataset.get("cfg") or {}]
+        layers = [self.preset.cfg, self.definition.dataset(dataset.key).cfg]
         options = parse_options(self.options.cfg_options)
         config = cell_config(model.spec.config, self.options.preset, layers, options, self.slot.precision)
         settle_recipe(config, model.key)

@@ -26,6 +26,7 @@ def settle() -> None:
     a name, as containers and clusters have them, is given one (torch's import asks for it); a home that is missing or
     cannot be written is replaced by a folder of this user's, which is named.
     """
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)  # mmengine asks it
     if not _has_name():
         os.environ["USER"] = f"uid{os.getuid()}"
     if not os.environ.get("VIDSUITE_CACHE") and usual_cache() is None:

@@ -146,6 +146,12 @@ def titles(suite: Suite, task: str) -> dict[str, str]:
     return {score.name: score.title for score in scores if score.in_tables}
 
 
+def headings(suite: Suite, task: str) -> dict[str, str]:
+    """Headings of all of a task's scores, those included that no table of ours shows."""
+    scores: tuple[ScoreInfo, ...] = resolve(suite.tasks[task].spec.builder).scores
+    return {score.name: score.title for score in scores}
+
+
 def variants(arrays: Arrays) -> list[str]:
     """The variants that are stored beside the main predictions, sorted."""
     return sorted({name.partition("@")[2] for name in arrays} - {""})

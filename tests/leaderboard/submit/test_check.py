@@ -160,7 +160,7 @@ def test_predictions_are_held_against_the_data_that_are_here(toy_env: dict[str, 
     suite = vs.load()
     dataset = suite.datasets["toy/blobs"].prepare()
     samples = {sample.id: sample for sample in dataset.samples()}
-    protocol = suite.benchmarks["toy/direction"].definition()["protocol"]
+    protocol = suite.benchmarks["toy/direction"].definition().protocol
 
     def run(
         root: Path,

@@ -1,0 +1,91 @@
+"""`list` and `show`: headings, plain values, and what a plugin's author looks for; a dry run touches nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from called import vidsuite
+
+
+def test_list_has_a_heading() -> None:
+    done = vidsuite("list")
+    assert done.stdout.splitlines()[0] == "benchmarks (there are also: plugins, tasks, datasets, models)"
+    assert vidsuite("list", "models").stdout.startswith("models (")
+    assert set(json.loads(vidsuite("list", "--json").stdout)) == {"benchmarks", "left_out"}
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("toy/blobs", ["classes left, right", "synthetic yes", "video Path | tuple[Path, ...]"]),
+        ("toy/direction", ["models tiny", "paper subjects 8", "quick timeout 300.0"]),
+        ("toy/tiny", ["recipe trains step by step (train_cfg)"]),
+        ("toy", ["datasets blobs", "models tiny", "benchmarks direction"]),
+        ("clip_classification", ["kind task", "label int"]),
+        ("i3d_lstm_fc", ["weights i3d_rgb_kinetics400, mask_rcnn_r101_fpn_coco"]),
+    ],
+)
+def test_show_is_for_reading(name: str, lines: list[str], toy_env: dict[str, str]) -> None:
+    done = vidsuite("show", name)
+    assert done.returncode == 0, done.stderr
+    assert not any(sign in done.stdout for sign in ("('", '["', '{"'))
+    assert set(lines) <= {" ".join(line.split()) for line in done.stdout.splitlines()}, done.stdout
+
+
+def test_show_tells_the_sizes_of_data_that_are_here(toy_env: dict[str, str]) -> None:
+    assert "state      the data below" in vidsuite("show", "toy/blobs").stdout
+    assert vidsuite("data", "prepare", "toy/blobs").returncode == 0
+    (found,) = json.loads(vidsuite("show", "toy/blobs", "--json").stdout)
+    assert found["state"] == "ready"
+    assert found["sizes"] == {"samples": 8, "subjects": 4, "recordings": 8, "of left": 4, "of right": 4}
+
+
+def test_a_dry_run_prepares_and_fetches_nothing(
+    toy_env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VIDSUITE_OFFLINE", "0")
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("the network was tried"))
+    monkeypatch.setattr("vidsuite_core.weights.download.run_pip", lambda *_: pytest.fail("pip was called"))
+    for plugin, line in (
+        ("toy", "toy/tiny · blobs · 2 folds, 1 seeds"),
+        ("seizure_i3d", "seizure_i3d/single_frame · synthetic · 5 folds, 1 seeds"),
+    ):
+        done = vidsuite("bench", "--plugin", plugin, "--dry-run")
+        assert done.returncode == 0, done.stderr
+        assert line in done.stdout.splitlines()
+        assert "is not here: a run prepares it" in done.stdout
+    assert "weights i3d_rgb_kinetics400" in done.stdout
+    assert not os.path.lexists(toy_env["VIDSUITE_CACHE"])
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_dry_run_over_data_that_are_here_names_the_cells(toy_env: dict[str, str], tmp_path: Path) -> None:
+    vidsuite("data", "prepare", "toy/blobs")
+    done = vidsuite("bench", "--plugin", "toy", "--dry-run", "--seeds", "2", "--out", str(tmp_path / "runs"))
+    assert [line.split()[0][:18] for line in done.stdout.splitlines()] == ["tiny-blobs-quick-f" for _ in range(4)]
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--model", "foo"], "benchmark toy/direction has no model 'foo'; it has tiny"),
+        (["--model", "tny"], "benchmark toy/direction has no model 'tny'; did you mean 'tiny'?"),
+        (["--model", "fanet18"], "driving_fanet/fanet18 is for task video_segmentation"),
+        (["--dataset", "driving_fanet/camvid"], "driving_fanet/camvid is for task video_segmentation"),
+    ],
+)
+def test_bench_names_what_the_benchmark_has(words: list[str], text: str, toy_env: dict[str, str]) -> None:
+    done = vidsuite("bench", "--plugin", "toy", *words)
+    assert done.returncode == 2
+    assert text in done.stderr
+
+
+def test_a_dataset_of_another_plugin_is_taken_by_its_short_name_where_one_fits(toy_env: dict[str, str]) -> None:
+    done = vidsuite("bench", "--plugin", "toy", "--dataset", "synthetic", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "seizure_i3d/synthetic is not here" in done.stdout
