@@ -7,7 +7,7 @@ import traceback
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from vidsuite_core.engine.build import import_modules
 from vidsuite_core.engine.config import INNER, PAPER_RULE, runtime_config
 from vidsuite_core.engine.course import Course, Report
 from vidsuite_core.engine.metric import TaskScores
+from vidsuite_core.engine.norms import Settler
 from vidsuite_core.engine.order import Order
 from vidsuite_core.engine.recipe import way_of
 from vidsuite_core.engine.subnormals import flushed_subnormals
@@ -34,6 +35,7 @@ from vidsuite_core.engine.training import (
     load_best,
     loader_of,
     predict,
+    settler,
     variant,
 )
 from vidsuite_core.errors import VidsuiteError
@@ -143,20 +145,21 @@ def _run(order: Order, course: Course) -> dict[str, Any]:
         sets = _datasets(config, parts, order.device, course.report)
     with course.phase("load"):
         metrics = _metrics(config, task, parts)
-        runner = build_runner(config, sets, metrics, folder / WORK, key["seed"], order.device, course)
+        settle = settler(config, sets, key["seed"])
+        runner = build_runner(config, sets, metrics, folder / WORK, key["seed"], order.device, course, settle)
         if way_of(config) != "trains" and config.get("load_from"):
             load_strictly(runner.model, load(Path(config.load_from)), config.load_from, config.model.type)
     resumed = checkpoint(folder / WORK) is not None
     if resumed:
         course.warnings.append("resumed from a checkpoint of an interrupted attempt: not the exact course of one run")
     with _threads(config.get("threads")):
-        arrays, chosen = _train_and_predict(
-            runner, config, sets, metrics, course, _Keeper(folder, order.keep, course.warnings)
+        arrays, told = _train_and_predict(
+            runner, config, sets, metrics, course, _Keeper(folder, order.keep, course.warnings), settle
         )
     with course.phase("score"):
         write_predictions(folder / PREDICTIONS, arrays)
         result = scored(task, arrays)
-        result["details"] |= {"chosen": chosen} if chosen else {}
+        result["details"] |= told
         result["details"]["path"] = _path(runner.model, sets["test"], config)
         result["details"] |= _pipeline_details(sets["test"])
     if order.cost:
@@ -205,10 +208,19 @@ def _datasets(config: Config, parts: _Parts, device: str, report: Report) -> dic
 
 
 def _train_and_predict(
-    runner: Runner, config: Config, sets: Mapping[str, Any], metrics: Metrics, course: Course, keeper: _Keeper
+    runner: Runner,
+    config: Config,
+    sets: Mapping[str, Any],
+    metrics: Metrics,
+    course: Course,
+    keeper: _Keeper,
+    settle: Settler | None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Arrays by the config's selection, with the variant `paper_rule` where it is asked for, and what each chose."""
-    chosen, way = {}, way_of(config)
+    """Arrays by the config's selection, with the variant `paper_rule` where it is asked for; and details.
+
+    The details say what each rule chose, and how batch norm was settled.
+    """
+    chosen, told, way = {}, {}, way_of(config)
     if way == "trains":
         with course.phase("train"):
             runner.train()
@@ -216,14 +228,18 @@ def _train_and_predict(
         with course.phase("train"):
             fit_once(runner.model, sets["train"])
     with course.phase("predict"):
-        if config.selection == INNER:
+        if config.selection == INNER:  # its batch norm was settled before the validation that chose it
             chosen[INNER] = load_best(runner, INNER)
+        elif settle:
+            settle(runner)
+        if settle and settle.done:
+            told["batch_norm"] = asdict(settle.done)
         with keeper.keeping(runner, metrics.test):
             arrays = predict(runner, metrics.test)
         if metrics.paper_rule:
             chosen[PAPER_RULE] = load_best(runner, PAPER_RULE)
             arrays |= variant(predict(runner, metrics.test), metrics.test, PAPER_RULE)
-    return arrays, chosen
+    return arrays, told | ({"chosen": chosen} if chosen else {})
 
 
 @contextmanager

@@ -7,6 +7,8 @@ Besides mmengine's own fields (model, train_dataloader, optim_wrapper, train_cfg
     paper_rule               "best_on_test" where a paper chose on the samples that it scored: a variant of that name is
                              stored beside, and never ranked
     validate                 True: the samples that "inner" holds back are scored while training, to show its course
+    recalibrate              training batches by which batch-norm statistics are settled before anything is scored (see
+                             `vidsuite_core.engine.norms`); 0 leaves them as training left them
     threads                  CPU threads to train with, for networks too small to share among cores
     settle                   "module:function" of (config, samples), called when cells are planned; changes the config
 and the marks
@@ -34,14 +36,19 @@ if TYPE_CHECKING:
 WEIGHTS, FIELD = "weights://", "config://"
 _WEIGHT_FIELDS = ("weights", "pretrained", "checkpoint", "load_from")
 _RUNNER_FIELDS = (
-    "selection", "paper_rule", "validate", "threads", "precision", "settle", "train_cfg", "train_dataloader",
-    "val_dataloader", "test_dataloader", "optim_wrapper", "param_scheduler", "default_hooks", "custom_hooks",
-    "data_preprocessor", "visualizer", "env_cfg", "log_level", "log_processor", "default_scope", "deterministic",
-    "load_from", "custom_imports",
+    "selection", "paper_rule", "validate", "recalibrate", "threads", "precision", "settle", "train_cfg",
+    "train_dataloader", "val_dataloader", "test_dataloader", "optim_wrapper", "param_scheduler", "default_hooks",
+    "custom_hooks", "data_preprocessor", "visualizer", "env_cfg", "log_level", "log_processor", "default_scope",
+    "deterministic", "load_from", "custom_imports",
 )  # fmt: skip
+RECALIBRATE = 100
+"""Training batches that settle batch norm unless a config says otherwise; one pass over the data at most."""
 INNER, PAPER_RULE = "inner", "paper_rule"
 SELECTIONS, PAPER_RULES = ("last", INNER), ("best_on_test", None)
-_OF_TRAINING = {"selection", PAPER_RULE, "validate", "train_cfg", "optim_wrapper", "param_scheduler", "default_hooks"}
+_OF_TRAINING = {
+    "selection", PAPER_RULE, "validate", "recalibrate", "train_cfg", "optim_wrapper", "param_scheduler",
+    "default_hooks",
+}  # fmt: skip
 
 
 def cell_config(
@@ -78,6 +85,8 @@ def cell_config(
     resolved: dict[str, Any] = plain(config.to_dict())
     resolved = replace(resolved, lambda key, value: precision if (key, value) == ("precision", "auto") else value)
     _check_selection(resolved)
+    if resolved.get("train_cfg"):
+        resolved.setdefault("recalibrate", RECALIBRATE)
     replace(resolved, _refuse_path)
     return resolved
 

@@ -22,6 +22,7 @@ from torch.utils.data import ConcatDataset, default_collate
 from vidsuite_core.engine.config import INNER, PAPER_RULE
 from vidsuite_core.engine.course import Course, Report
 from vidsuite_core.engine.metric import LatencyHook, Part, TaskScores
+from vidsuite_core.engine.norms import SettleHook, Settler
 from vidsuite_core.engine.recipe import counts_epochs
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.weights import load
@@ -115,6 +116,7 @@ def build_runner(
     seed: int,
     device: str,
     course: Course,
+    settle: Settler | None = None,
 ) -> Runner:
     """A Runner whose validation keeps the checkpoints that the config's rules choose, and whose test fills `metrics`.
 
@@ -122,6 +124,7 @@ def build_runner(
 
     Args:
         sets: the torch datasets `train`, `test` and, where validation asks them, `inner`.
+        settle: settles batch norm before each validation.
     """
     train, by_epoch = config.get("train_cfg"), counts_epochs(config)
     hooks = dict(config.get("default_hooks") or {})
@@ -147,6 +150,7 @@ def build_runner(
             *(config.get("custom_hooks") or []),
             ReportHook(course.report, by_epoch),
             LatencyHook(metrics.test, *validating.values()),
+            *([SettleHook(settle)] if settle else []),
             *([LoadHook(Path(config.load_from), course.warnings)] if config.get("load_from") and not resumed else []),
         ],
         data_preprocessor=config.get("data_preprocessor"),
@@ -161,6 +165,15 @@ def build_runner(
         resume=resumed is not None,
         cfg=config,
     )
+
+
+def settler(config: Config, sets: Mapping[str, Any], seed: int) -> Settler | None:
+    """What settles batch norm for a recipe that trains; None for others."""
+    if not config.get("train_cfg"):
+        return None
+    loader = _loader(config, "train", sets["train"])
+    loader.pop("persistent_workers", None)  # they would stand by all through training
+    return Settler(loader, int(config.recalibrate), seed)
 
 
 def _best(config: Config, task: Task) -> dict[str, Any]:
