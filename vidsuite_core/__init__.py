@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from vidsuite_core.hookspecs import hookimpl
 from vidsuite_core.specs import (
     API_VERSION,
+    BackendSpec,
     BenchmarkSpec,
     CommandSpec,
     DatasetSpec,
@@ -29,6 +30,7 @@ except PackageNotFoundError:  # a bare source tree, never installed
 
 __all__ = [
     "API_VERSION",
+    "BackendSpec",
     "BenchmarkSpec",
     "CommandSpec",
     "DatasetSpec",

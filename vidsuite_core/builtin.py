@@ -1,7 +1,9 @@
-"""What the core brings through its own hooks: the four generic tasks and the local executor."""
+"""What the core brings through its own hooks: the four generic tasks, the local executor and the back ends."""
+
+from typing import Any
 
 from vidsuite_core.hookspecs import hookimpl
-from vidsuite_core.specs import ExecutorSpec, TaskSpec
+from vidsuite_core.specs import BackendSpec, ExecutorSpec, TaskSpec
 
 vidsuite_api = 1
 
@@ -42,4 +44,27 @@ def vidsuite_executors() -> list[ExecutorSpec]:
             summary="this machine's devices, one warm worker process each",
             builder="vidsuite_core.runner.local:LocalExecutor",
         )
+    ]
+
+
+@hookimpl
+def vidsuite_backends() -> list[BackendSpec]:
+    """Torch itself in several ways, and OpenVINO."""
+
+    def of_torch(name: str, summary: str, builder: str, **more: Any) -> BackendSpec:
+        return BackendSpec(
+            name=name, summary=summary, builder=f"vidsuite_core.inference.torch_backends:{builder}", **more
+        )
+
+    return [
+        of_torch("eager", "the network as it is written, by torch", "Eager"),
+        of_torch("channels_last", "the same with channels last in memory", "ChannelsLast"),
+        BackendSpec(
+            name="openvino",
+            summary="folded, fused and planned by OpenVINO",
+            builder="vidsuite_core.inference.openvino_backend:OpenVino",
+            devices=("cpu",),
+        ),
+        of_torch("cuda_graphs", "all of a call's kernels launched at once", "CudaGraphs", devices=("cuda",)),
+        of_torch("compiled", "torch.compile; needs a compiler, and minutes", "Compiled", automatic=False),
     ]

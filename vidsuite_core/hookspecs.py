@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vidsuite_core.results.cell import Cell
     from vidsuite_core.results.store import Attempt
     from vidsuite_core.specs import (
+        BackendSpec,
         BenchmarkSpec,
         CommandSpec,
         DatasetSpec,
@@ -96,6 +97,18 @@ def vidsuite_executors() -> list[ExecutorSpec]:  # type: ignore[empty-body]
         @hookimpl
         def vidsuite_executors():
             return [ExecutorSpec(name="queue", summary="our batch queue", builder="my_plugin.queue:Queue")]
+    """
+
+
+@hookspec
+def vidsuite_backends() -> list[BackendSpec]:  # type: ignore[empty-body]
+    """Back ends: how trained networks are run.
+
+    Example:
+        @hookimpl
+        def vidsuite_backends():
+            return [BackendSpec(name="tensorrt", summary="TensorRT engines", builder="my_plugin.tensorrt:TensorRt",
+                                devices=("cuda",))]
     """
 
 

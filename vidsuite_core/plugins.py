@@ -17,6 +17,7 @@ from vidsuite_core import hookspecs
 from vidsuite_core.errors import UsageError
 from vidsuite_core.specs import (
     API_VERSION,
+    BackendSpec,
     BenchmarkSpec,
     CommandSpec,
     DatasetSpec,
@@ -38,6 +39,7 @@ SPECS: dict[str, type[Spec]] = {
     "vidsuite_benchmarks": BenchmarkSpec,
     "vidsuite_weights": WeightsSpec,
     "vidsuite_executors": ExecutorSpec,
+    "vidsuite_backends": BackendSpec,
     "vidsuite_commands": CommandSpec,
 }
 """What each hook that describes something returns a list of."""

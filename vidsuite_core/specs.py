@@ -150,6 +150,19 @@ class ExecutorSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BackendSpec(Spec):
+    """A way to run trained networks; `builder` names a subclass of `vidsuite_core.inference.Backend`.
+
+    `devices` are the kinds of device that it is for. "auto" tries it unless `automatic` is False, as where preparing a
+    network takes minutes.
+    """
+
+    builder: str
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    automatic: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class CommandSpec(Spec):
     """A further sub-command; `builder` names a `click.Command`."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from vidsuite_core.plugins import PluginFault, PluginManager, Registered, find
 from vidsuite_core.specs import (
+    BackendSpec,
     BenchmarkSpec,
     CommandSpec,
     DatasetSpec,
@@ -151,6 +152,7 @@ class Suite:
         self.executors: Catalogue[Registered[ExecutorSpec]] = self._catalogue(
             "executor", "vidsuite_executors", Registered
         )
+        self.backends: Catalogue[Registered[BackendSpec]] = self._catalogue("back end", "vidsuite_backends", Registered)
         self.commands: Catalogue[Registered[CommandSpec]] = self._catalogue("command", "vidsuite_commands", Registered)
 
     @property

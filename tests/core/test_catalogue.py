@@ -12,7 +12,7 @@ from called import vidsuite
 
 def test_list_has_a_heading() -> None:
     done = vidsuite("list")
-    assert done.stdout.splitlines()[0] == "benchmarks (there are also: plugins, tasks, datasets, models)"
+    assert done.stdout.splitlines()[0] == "benchmarks (there are also: plugins, tasks, datasets, models, backends)"
     assert vidsuite("list", "models").stdout.startswith("models (")
     assert set(json.loads(vidsuite("list", "--json").stdout)) == {"benchmarks", "left_out"}
 
@@ -22,7 +22,8 @@ def test_list_has_a_heading() -> None:
     [
         ("toy/blobs", ["classes left, right", "synthetic yes", "video Path | tuple[Path, ...]"]),
         ("toy/direction", ["models tiny", "paper subjects 8", "quick timeout 300.0"]),
-        ("toy/tiny", ["recipe trains step by step (train_cfg)"]),
+        ("toy/tiny", ["recipe trains step by step (train_cfg)", "backends", "openvino cpu"]),
+        ("openvino", ["kind back end", "here cpu"]),
         ("toy", ["datasets blobs", "models tiny", "benchmarks direction"]),
         ("clip_classification", ["kind task", "label int"]),
         ("i3d_lstm_fc", ["weights i3d_rgb_kinetics400, mask_rcnn_r101_fpn_coco"]),

@@ -94,6 +94,11 @@ def test_vidsuite_executors() -> None:
     assert "example/queue" in catalogue_of("vidsuite_executors", "executors")
 
 
+def test_vidsuite_backends() -> None:
+    assert the_only("vidsuite_backends").spec.devices == ("cuda",)
+    assert "example/tensorrt" in catalogue_of("vidsuite_backends", "backends")
+
+
 def test_vidsuite_commands() -> None:
     assert the_only("vidsuite_commands").spec.summary == "look at our ward"
     assert catalogue_of("vidsuite_commands", "commands") == {"example/ward"}

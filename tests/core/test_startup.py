@@ -14,7 +14,7 @@ from vidsuite_core.cli import COMMANDS
 
 HEAVY = (
     "torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmseg", "mmaction", "cv2", "av", "sklearn", "pandas", "numpy",
-    "scipy", "pyarrow",
+    "scipy", "pyarrow", "openvino",
 )  # fmt: skip
 GROUPS = {
     "data": ("list", "prepare", "import", "verify", "cache"),
@@ -25,7 +25,8 @@ HELPS = [
     *([name, "--help"] for name in COMMANDS),
     *([group, name, "--help"] for group, names in GROUPS.items() for name in names),
 ]
-LISTS = [["list", kind] for kind in ("plugins", "tasks", "datasets", "models", "benchmarks")] + [["list", "--json"]]
+KINDS = ("plugins", "tasks", "datasets", "models", "benchmarks", "backends")
+LISTS = [*(["list", kind] for kind in KINDS), ["list", "--json"], ["show", "openvino"]]
 
 # Runs commands in one interpreter and tells of each the heavy modules that it left behind, and its exit code.
 PROBE = """

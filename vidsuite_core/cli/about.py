@@ -13,6 +13,8 @@ from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.specs import resolve
 
 if TYPE_CHECKING:
+    from vidsuite_core.plugins import Registered
+    from vidsuite_core.specs import BackendSpec
     from vidsuite_core.suite import BenchmarkHandle, DatasetHandle, ModelHandle, Suite, TaskHandle
 
 
@@ -49,8 +51,9 @@ def of_dataset(suite: Suite, row: DatasetHandle) -> dict[str, Any]:
 
 def of_model(suite: Suite, row: ModelHandle) -> dict[str, Any]:
     """How it comes to predictions, and what it starts from."""
+    backends = _back_ends()
     if row.spec.config is None:
-        return {"recipe": "none: a network to build, which no benchmark runs"}
+        return {"recipe": "none: a network to build, which no benchmark runs", "backends": backends}
     from vidsuite_core.engine.config import cell_config, named_weights
     from vidsuite_core.engine.recipe import way_of
 
@@ -60,7 +63,12 @@ def of_model(suite: Suite, row: ModelHandle) -> dict[str, Any]:
         "fits": "is fitted in one go (train_dataloader without train_cfg)",
         "predicts": "only predicts (neither train_cfg nor train_dataloader)",
     }
-    return {"recipe": ways[way_of(config)], "starts_from": sorted(named_weights(config)), "fields": sorted(config)}
+    return {
+        "recipe": ways[way_of(config)],
+        "starts_from": sorted(named_weights(config)),
+        "fields": sorted(config),
+        "backends": backends,
+    }
 
 
 def of_benchmark(suite: Suite, row: BenchmarkHandle) -> dict[str, Any]:
@@ -70,6 +78,21 @@ def of_benchmark(suite: Suite, row: BenchmarkHandle) -> dict[str, Any]:
     missing += [name for name in definition.datasets if definition.full_name(name) not in set(suite.datasets)]
     fields = definition.model_dump(exclude_defaults=True)
     return {name: fields[name] for name in ("protocol", "datasets", "models", "presets")} | {"not_installed": missing}
+
+
+def of_backend(suite: Suite, row: Registered[BackendSpec]) -> dict[str, Any]:
+    """Whether it can be used here."""
+    from vidsuite_core.inference.registry import name_of
+
+    return {"here": _back_ends()[name_of(row)]}
+
+
+def _back_ends() -> dict[str, str]:
+    """Where each back end can be used here, or why it cannot."""
+    from vidsuite_core.inference.registry import here
+    from vidsuite_core.runner.devices import parse_devices
+
+    return here(any(slot.on_gpu for slot in parse_devices("auto")))
 
 
 def lines(entry: Mapping[str, Any], indent: str = "") -> Iterator[str]:

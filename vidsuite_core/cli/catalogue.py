@@ -16,14 +16,15 @@ from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.plugins import Registered
 from vidsuite_core.suite import Suite, load
 
-KINDS = ("plugins", "tasks", "datasets", "models", "benchmarks")
+KINDS = ("plugins", "tasks", "datasets", "models", "benchmarks", "backends")
+_SHOWN = ("tasks", "datasets", "models", "benchmarks", "weights", "backends")
 
 
 @click.command("list")
 @click.argument("kind", default="benchmarks", type=click.Choice(KINDS))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(kind: str, as_json: bool) -> int:
-    """List plugins, tasks, datasets, models or benchmarks (the default)."""
+    """List plugins, tasks, datasets, models, benchmarks (the default) or back ends."""
     suite = load()
     rows = _plugins(suite) if kind == "plugins" else [_row(row) for row in getattr(suite, kind).values()]
     if as_json:
@@ -44,7 +45,7 @@ def list_(kind: str, as_json: bool) -> int:
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(name: str, as_json: bool) -> int:
-    """Show what is known of a task, dataset, model, benchmark, weights or plugin."""
+    """Show what is known of a task, dataset, model, benchmark, weights, back end or plugin."""
     suite = load()
     found = _find(suite, name)
     if as_json:
@@ -80,12 +81,13 @@ _ABOUT: dict[str, Callable[[Suite, Any], dict[str, Any]]] = {
     "datasets": about.of_dataset,
     "models": about.of_model,
     "benchmarks": about.of_benchmark,
+    "backends": about.of_backend,
 }
 
 
 def _find(suite: Suite, name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    for kind in ("tasks", "datasets", "models", "benchmarks", "weights"):
+    for kind in _SHOWN:
         catalogue = getattr(suite, kind)
         for row in catalogue.values():
             if name in (row.key, row.spec.name):
@@ -95,11 +97,7 @@ def _find(suite: Suite, name: str) -> list[dict[str, Any]]:
             found.append({"kind": "plugin", **plugin, **_brought(suite, name)})
     if found:
         return found
-    names = [
-        row.key
-        for kind in ("tasks", "datasets", "models", "benchmarks", "weights")
-        for row in getattr(suite, kind).values()
-    ]
+    names = [row.key for kind in _SHOWN for row in getattr(suite, kind).values()]
     close = difflib.get_close_matches(name, [*names, *(n.rpartition("/")[2] for n in names)], n=1)
     raise UsageError(
         f"nothing is called {name!r}" + (f"; did you mean {close[0]!r}?" if close else "; see 'vidsuite list'")

@@ -106,14 +106,14 @@ def verify(name: str, root: Path | None, preset: str) -> int:
 
 
 @data.command()
-@click.option("--clear", is_flag=True, help="Remove all cached frames and features.")
+@click.option("--clear", is_flag=True, help="Remove all cached frames, features and networks.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def cache(clear: bool, as_json: bool) -> int:
-    """Show the size of the caches of frames and features, or clear them."""
-    from vidsuite_core.support.cache import feature_cache, frame_cache
+    """Show the size of the caches of frames, features and converted networks, or clear them."""
+    from vidsuite_core.support.cache import feature_cache, frame_cache, network_cache
 
     rows = {}
-    for name, one in (("frames", frame_cache()), ("features", feature_cache())):
+    for name, one in (("frames", frame_cache()), ("features", feature_cache()), ("networks", network_cache())):
         entries, size = one.clear() if clear else one.size()
         rows[name] = {"entries": entries, "bytes": size}
     if as_json:

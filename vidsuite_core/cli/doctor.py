@@ -26,7 +26,7 @@ class Finding:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> int:
     """Check plugins, libraries, devices, folders and weights; exit code 1 says that something is wrong."""
-    findings = [_guarded(check) for check in (_plugins, _openmmlab, _decoder, _devices, _space, _network)]
+    findings = [_guarded(check) for check in (_plugins, _openmmlab, _decoder, _devices, _backends, _space, _network)]
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:
@@ -57,7 +57,7 @@ def _openmmlab() -> Finding:
     import mmcv.ops  # noqa: F401
 
     found = software()
-    names = ("torch", "mmengine", "mmcv-lite", "mmcv", "mmdet", "otxmmaction2")
+    names = ("torch", "mmengine", "mmcv-lite", "mmcv", "mmdet", "otxmmaction2", "openvino")
     return Finding("libraries", True, ", ".join(f"{name} {found[name]}" for name in names if name in found))
 
 
@@ -72,6 +72,14 @@ def _devices() -> Finding:
 
     slots = parse_devices("auto")
     return Finding("devices", True, ", ".join(f"{s.device} ({s.kind}; auto precision {s.precision})" for s in slots))
+
+
+def _backends() -> Finding:
+    from vidsuite_core.inference.registry import here
+    from vidsuite_core.runner.devices import parse_devices
+
+    on_gpu = any(slot.on_gpu for slot in parse_devices("auto"))
+    return Finding("back ends", True, "; ".join(f"{name}: {text}" for name, text in here(on_gpu).items()))
 
 
 def _space() -> Finding:

@@ -70,6 +70,11 @@ def feature_cache() -> ArrayCache:
     return _shared(cache_home() / "features", _limit())
 
 
+def network_cache() -> ArrayCache:
+    """Networks as back ends have converted them, and which was fastest; in the folder `networks` of the cache."""
+    return _shared(cache_home() / "networks", _limit())
+
+
 class ArrayCache:
     """A folder of entries, each some named arrays; safe for many processes at once.
 

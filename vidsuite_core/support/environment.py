@@ -14,11 +14,14 @@ from typing import Any
 
 PACKAGES = (
     "torch", "torchvision", "mmengine", "mmcv", "mmcv-lite", "mmdet", "mmsegmentation", "otxmmaction2", "mmaction2",
-    "numpy", "scikit-learn", "opencv-python", "av",
+    "numpy", "scikit-learn", "opencv-python", "av", "openvino",
 )  # fmt: skip
 """Distributions that can change a score."""
 
-LIBRARIES = ("torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmseg", "mmaction", "numpy", "sklearn", "cv2", "av")
+LIBRARIES = (
+    "torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmseg", "mmaction", "numpy", "sklearn", "cv2", "av",
+    "openvino",
+)  # fmt: skip
 """The modules of `PACKAGES`: they are told by their versions, not by their files."""
 
 
