@@ -11,7 +11,7 @@ from vidsuite_core.samples import VOID
 if TYPE_CHECKING:
     import numpy as np
 
-    from vidsuite_core.samples import ClipSample, FrameSample
+    from vidsuite_core.samples import ClipSample, FrameSample, Recording
 
 WIDTH = 480
 """Of a picture, in pixels."""
@@ -38,20 +38,15 @@ def clip_picture(sample: ClipSample) -> np.ndarray:
     """Frames of a clip in reading order, each with its time and the regions that the sample brings."""
     import numpy as np
 
-    from vidsuite_core import openmmlab
+    from vidsuite_core.media.framing import Framing
+    from vidsuite_core.media.reader import Reader
 
-    openmmlab.prepare()
-    from vidsuite_core.engine.clips import to_uint8
-    from vidsuite_core.media import open_video
-
+    recording = sample.footage
     places = np.unique(np.linspace(sample.start, sample.stop - 1, FRAMES).round().astype(int)).tolist()
-    with open_video(sample.video) as video:
-        frames = [to_uint8(video.read(place, place + 1), sample)[0] for place in places]
     panels = []
-    for place, frame in zip(places, frames, strict=True):
-        rgb = np.repeat(frame, 3, axis=2) if frame.shape[2] == 1 else frame
-        panel = _fit(_with_regions(rgb, sample), COLUMNS)
-        panels.append(caption(panel, f"{(place - sample.start) / sample.fps:.1f} s"))
+    for place, frame in zip(places, Reader().read(recording, places, Framing(channels=3)), strict=True):
+        panel = _fit(_with_regions(frame, recording), COLUMNS)
+        panels.append(caption(panel, f"{recording.time(place) - recording.time(sample.start):.1f} s"))
     return _grid(panels, COLUMNS)
 
 
@@ -64,12 +59,11 @@ def frame_picture(sample: FrameSample, found: np.ndarray, palette: Sequence[RGB]
     import cv2
     import numpy as np
 
-    from vidsuite_core import openmmlab
+    from vidsuite_core.media.framing import Framing
+    from vidsuite_core.media.labels import read_labels
+    from vidsuite_core.media.reader import Reader
 
-    openmmlab.prepare()
-    from vidsuite_core.engine.frames import FrameReader, read_labels
-
-    image = _fit(FrameReader().read(sample.sequence, sample.index), 2)
+    image = _fit(Reader().frame(sample.footage, sample.index, Framing(channels=3)), 2)
     size = image.shape[1::-1]
     truth, found = (cv2.resize(m, size, interpolation=cv2.INTER_NEAREST) for m in (read_labels(sample), found))
     grey = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
@@ -83,13 +77,13 @@ def frame_picture(sample: FrameSample, found: np.ndarray, palette: Sequence[RGB]
     return _grid([caption(np.ascontiguousarray(panel), name) for name, panel in panels.items()], 2)
 
 
-def _with_regions(frame: np.ndarray, sample: ClipSample) -> np.ndarray:
+def _with_regions(frame: np.ndarray, recording: Recording) -> np.ndarray:
     """The frame with the regions that its recording brings."""
     import cv2
 
     drawn = frame.copy()
     thick = max(round(frame.shape[1] * COLUMNS / WIDTH), 1)
-    for box in sample.boxes.values():
+    for box in recording.regions.values():
         x1, y1, x2, y2 = (round(side) for side in box)
         cv2.rectangle(drawn, (x1, y1), (x2 - 1, y2 - 1), _REGION, thick)
     return drawn

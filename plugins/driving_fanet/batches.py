@@ -121,12 +121,12 @@ class SequenceBatches(Sampler[list[tuple[int, int]]]):
 
 
 def _consecutive(frames: Any) -> list[Run]:
-    """The longest runs of a list of `vidsuite_core.engine.frames.Frame`, each following on the one before."""
+    """The longest runs of a list of `vidsuite_core.engine.data.Frame`, each following on the one before."""
     borders = [
         place
         for place in range(1, len(frames))
-        if (frames[place].sequence.name, frames[place].index)
-        != (frames[place - 1].sequence.name, frames[place - 1].index + 1)
+        if (frames[place].footage.name, frames[place].index)
+        != (frames[place - 1].footage.name, frames[place - 1].index + 1)
     ]
     edges = [0, *borders, len(frames)]
     return [range(start, stop) for start, stop in pairwise(edges)]

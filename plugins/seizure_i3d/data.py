@@ -12,7 +12,8 @@ from typing import Any
 
 from vidsuite_core.datasets import Dataset, Progress, digest, silent
 from vidsuite_core.errors import UsageError, VidsuiteError
-from vidsuite_core.samples import Box, ClipSample
+from vidsuite_core.samples import Box, ClipSample, ImageFiles
+from vidsuite_core.samples import Recording as Footage
 from vidsuite_core.support.paths import atomic_write
 
 TABLE = "recordings.json"
@@ -98,10 +99,25 @@ class Recording:
         values["value_range"] = tuple(values["value_range"]) if values["value_range"] else None
         return cls(**values)
 
-    def source(self, folder: Path) -> Path | tuple[Path, ...]:
+    def source(self, folder: Path) -> Path | ImageFiles:
         """What `open_video` takes, for a table that lies in `folder`."""
         video = folder / self.video
-        return tuple(video / image for image in self.images) if self.images else video
+        return ImageFiles(video, self.images) if self.images else video
+
+    def footage(self, folder: Path) -> Footage:
+        """What samples refer to, for a table that lies in `folder`."""
+        return Footage(
+            name=self.name,
+            subject=self.subject,
+            planes=(self.source(folder),),
+            frames=self.stop - self.start,
+            fps=self.fps,
+            content=self.content,
+            times=self.times,
+            first=self.start,
+            value_range=self.value_range,
+            regions=self.boxes,
+        )
 
 
 class RecordingsDataset(Dataset):
@@ -161,21 +177,10 @@ class RecordingsDataset(Dataset):
         labels = {name: index for index, name in enumerate(self.class_names())}
         return [
             ClipSample(
-                id=f"{recording.name}/{start:06d}",
-                subject=recording.subject,
-                recording=recording.name,
-                label=labels[recording.label],
-                video=recording.source(self.folder),
-                start=recording.start + start,
-                stop=recording.start + stop,
-                fps=recording.fps,
-                content=recording.content,
-                first=recording.start,
-                boxes=recording.boxes,
-                value_range=recording.value_range,
+                id=f"{footage.name}/{start:06d}", footage=footage, label=labels[recording.label], start=start, stop=stop
             )
-            for recording in self.recordings()
-            for start, stop in slice_samples(recording.stop - recording.start, self.clip, self.shortest)
+            for recording, footage in ((row, row.footage(self.folder)) for row in self.recordings())
+            for start, stop in slice_samples(footage.frames, self.clip, self.shortest)
         ]
 
     def fingerprint(self) -> str:
@@ -214,7 +219,7 @@ class RecordingsDataset(Dataset):
         from vidsuite_core.media import content_hash
 
         source = recording.source(self.folder)
-        missing = [path for path in (source if isinstance(source, tuple) else (source,)) if not path.is_file()]
+        missing = [path for path in ([source] if isinstance(source, Path) else source) if not path.is_file()]
         if missing:
             more = f" and {len(missing) - 1} more files" if len(missing) > 1 else ""
             return f"{missing[0]}{more} is missing; put it back or make the dataset again"

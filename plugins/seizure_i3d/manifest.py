@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vidsuite_core.datasets import Progress, digest, silent
+from vidsuite_core.samples import ImageFiles
 from vidsuite_core.support.litter import entries
 from vidsuite_plugins.seizure_i3d.data import Recording, RecordingsDataset, slice_samples
 from vidsuite_plugins.seizure_i3d.manifest_csv import BOXES, OPTIONAL, REQUIRED, Findings, Row, read_rows
@@ -54,9 +55,9 @@ class Footage:
     width: int
     height: int
 
-    def source(self) -> Path | tuple[Path, ...]:
+    def source(self) -> Path | ImageFiles:
         """What `open_video` takes."""
-        return tuple(self.video / name for name in self.images) if self.images else self.video
+        return ImageFiles(self.video, self.images) if self.images else self.video
 
 
 class Recordings(RecordingsDataset):
@@ -110,7 +111,7 @@ class Recordings(RecordingsDataset):
                 known = f"holds no {', '.join(SUFFIXES)} files{_others(video)}" if video.is_dir() else "does not exist"
                 findings.fault(row.number, "path", f"{video} {known}; correct it (it is relative to the manifest)")
                 return None
-            with open_video([video / name for name in images] if images else video) as opened:
+            with open_video(ImageFiles(video, images) if images else video) as opened:
                 times = self._times(row, opened, findings, is_folder=bool(images))
                 if times is None:
                     return None

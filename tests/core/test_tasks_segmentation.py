@@ -11,7 +11,7 @@ from segmentation_frames import arrays_of, frame, random_arrays, random_maps
 from test_tasks_detection import names
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.samples import FrameSample, FrameSequence
+from vidsuite_core.samples import FrameSample, Recording
 from vidsuite_core.tasks.segmentation_reducer import LAGS
 from vidsuite_core.tasks.video_segmentation import MAX_PIXELS, VideoSegmentation
 
@@ -151,8 +151,8 @@ def test_frames_that_are_void_throughout_leave_a_draw_undefined() -> None:
 
 
 def test_samples_give_position_and_rate_and_outputs_the_rest() -> None:
-    sequence = FrameSequence(name="drive", frames=Path("drive.mp4"), length=30, fps=17, content="")
-    targets = TASK.targets([FrameSample(id="x", subject="s", sequence=sequence, index=19, labels=Path("x.png"))])
+    drive = Recording(name="drive", subject="s", planes=(Path("drive.mp4"),), frames=30, fps=17, content="")
+    targets = TASK.targets([FrameSample(id="x", footage=drive, index=19, labels=Path("x.png"))])
     assert (targets["position"].tolist(), targets["fps"].tolist()) == ([19], [17.0])
     arrays = arrays_of(TASK, [frame("a", 0, true=[[0]], found=[[0]])])
     shapes = {name: (arrays[name].dtype.str[1:], arrays[name].shape) for name in TASK.predictions([])}

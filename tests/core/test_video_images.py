@@ -74,6 +74,7 @@ def test_images_that_differ(tmp_path: Path) -> None:
         tmp_path, ".png", [*noise((8, 8), "uint8", 1), *noise((8, 9), "uint8", 1), *noise((8, 8), "uint16", 1)]
     )
     with open_video(files) as video:
+        assert len(video.read(0, 1)) == 1
         for number in (1, 2):
             with pytest.raises(VideoError, match=f"frame {number} is .*all must agree"):
                 video.read(number, number + 1)
@@ -85,14 +86,14 @@ def test_what_is_no_image(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="list of image files is empty"):
         open_video([])
     with pytest.raises(VideoError, match="cannot be read"):
-        open_video([tmp_path / "none.png"])
+        probe([tmp_path / "none.png"])
     (tmp_path / "a.png").write_bytes(b"GIF89a" + bytes(100))
     with pytest.raises(VideoError, match="is not a PNG, JPEG or TIFF"):
-        open_video([tmp_path / "a.png"])
+        probe([tmp_path / "a.png"])
     for content in (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0\xff\xff\xff\x7f"):
         (tmp_path / "a.png").write_bytes(content)
         with pytest.raises(VideoError, match=r"a\.png"):
-            open_video([tmp_path / "a.png"])
+            probe([tmp_path / "a.png"])
 
 
 def test_a_small_file_that_declares_a_huge_image_is_not_decoded(tmp_path: Path) -> None:
@@ -101,7 +102,7 @@ def test_a_small_file_that_declares_a_huge_image_is_not_decoded(tmp_path: Path) 
     png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
     (tmp_path / "a.png").write_bytes(png)
     with pytest.raises(VideoError, match="60000 x 60000 pixels"):
-        open_video([tmp_path / "a.png"])
+        probe([tmp_path / "a.png"])
 
 
 def test_real_frames(shared: Path) -> None:
@@ -112,3 +113,16 @@ def test_real_frames(shared: Path) -> None:
             assert video.info.channels == channels
             frame = video.read(4, 5)[0]
         assert np.array_equal(frame[..., ::-1].squeeze(), cv2.imread(str(files[4]), cv2.IMREAD_UNCHANGED))
+
+
+def test_frames_in_memory() -> None:
+    frames = np.stack(noise((5, 7, 3), "uint16"))
+    assert probe(frames) == VideoInfo(3, 0.0, 7, 5, 3, "uint16")
+    with open_video(frames) as video:
+        read = video.read(1, 3)
+        assert np.array_equal(read, frames[1:])
+        read[:] = 0
+        assert np.array_equal(np.stack(list(video.frames())), frames)
+    for wrong in (frames[0], frames[:0], frames[..., :2], frames.astype(np.float32)):
+        with pytest.raises(VideoError, match="frames in memory are"):
+            open_video(wrong)

@@ -68,13 +68,13 @@ def test_a_run_is_a_sequence_and_the_last_are_tested(source, tmp_path):
     dataset, line = imported(source, tmp_path)
     assert line.startswith("15 labelled frames (train 5, val 5, test 5) among 15 in 3 sequences; the files stay in ")
     samples = dataset.samples()
-    assert {(s.sequence.name, s.subject, s.split, s.sequence.fps, s.sequence.length) for s in samples} == {
+    assert {(s.recording, s.subject, s.split, s.footage.fps, s.footage.frames) for s in samples} == {
         ("run1/000000", "run1", "train", 25.0, 5),
         ("run2/000000", "run2", "val", 25.0, 5),
         ("run10/000000", "run10", "test", 25.0, 5),
     }
     assert samples[1].id == "run1/img_0_0_40000000"
-    assert samples[1].sequence.frames[1] == source / "run1/images/img_0_0_40000000.png"
+    assert samples[1].footage.planes[0][1] == source / "run1/images/img_0_0_40000000.png"
     (fold,) = make_folds({"type": "fixed"}, samples)
     assert (len(fold.train), len(fold.val), len(fold.test)) == (5, 5, 5)
     assert dataset.verify() == []
@@ -144,7 +144,7 @@ def test_colours_that_no_id_has_are_told_too(source, tmp_path):
 def test_a_gap_begins_a_new_sequence(source, tmp_path):
     record(source / "run11", [0, 40, 81, 119, 160, 240, 280, 320])
     dataset, _ = imported(source, tmp_path)
-    run11 = {s.sequence.name: (s.sequence.length, s.sequence.fps) for s in dataset.samples() if s.subject == "run11"}
+    run11 = {s.recording: (s.footage.frames, s.footage.fps) for s in dataset.samples() if s.subject == "run11"}
     assert run11 == {"run11/000000": (5, 25.0), "run11/000005": (3, 25.0)}
 
 
@@ -165,7 +165,7 @@ def test_the_fingerprint_follows_labels_frames_and_map(source, tmp_path):
 
 def test_contents_follow_names_and_sizes_of_frames(source, tmp_path):
     def contents(name):
-        return {sample.subject: sample.sequence.content for sample in imported(source, tmp_path, name)[0].samples()}
+        return {sample.subject: sample.footage.content for sample in imported(source, tmp_path, name)[0].samples()}
 
     before = contents("before")
     assert len({*before.values()}) == 3

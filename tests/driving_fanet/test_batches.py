@@ -12,7 +12,7 @@ from vidsuite_plugins.driving_fanet.batches import SequenceBatches
 
 def sampler(lengths, seed=0, epoch=0):
     frames = [
-        SimpleNamespace(sequence=SimpleNamespace(name=f"s{number}"), index=index)
+        SimpleNamespace(footage=SimpleNamespace(name=f"s{number}"), index=index)
         for number, length in enumerate(lengths)
         for index in range(length)
     ]
@@ -24,10 +24,10 @@ def runs_of(batch, frames):
     runs = []
     for place, draw in batch:
         frame = frames[place]
-        if runs and runs[-1][-1][2] == draw and runs[-1][-1][:2] == (frame.sequence.name, frame.index - 1):
-            runs[-1].append((frame.sequence.name, frame.index, draw))
+        if runs and runs[-1][-1][2] == draw and runs[-1][-1][:2] == (frame.footage.name, frame.index - 1):
+            runs[-1].append((frame.footage.name, frame.index, draw))
         else:
-            runs.append([(frame.sequence.name, frame.index, draw)])
+            runs.append([(frame.footage.name, frame.index, draw)])
     return runs
 
 

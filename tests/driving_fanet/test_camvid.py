@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from litter import strew
 
-from vidsuite_core.engine.frames import read_labels
 from vidsuite_core.errors import DataNotReady, VidsuiteError
+from vidsuite_core.media.labels import read_labels
 from vidsuite_core.protocols import make_folds
 from vidsuite_plugins.driving_fanet.classes import CAMVID, PALETTES, palette
 from vidsuite_plugins.driving_fanet.datasets.camvid import CamVid, CamVidMini
@@ -43,8 +43,8 @@ def source(tmp_path):
 def test_sequences_end_at_gaps_and_at_the_split(source, tmp_path):
     dataset = Small(tmp_path / "root")
     assert dataset.import_from(source).startswith("12 labelled frames (train 6, val 3, test 3) among 12 in 6 sequences")
-    sequences = {sample.sequence.name: sample.sequence for sample in dataset.samples()}
-    assert {name: (sequence.length, sequence.fps) for name, sequence in sequences.items()} == {
+    sequences = {sample.recording: sample.footage for sample in dataset.samples()}
+    assert {name: (sequence.frames, sequence.fps) for name, sequence in sequences.items()} == {
         "train/0001TP_008520": (1, 1.0),
         "train/0016E5_00390": (4, 1.0),  # the frame at 451 is one late, as one of the real set is: no gap
         "train/0016E5_04350": (1, 1.0),
@@ -52,7 +52,7 @@ def test_sequences_end_at_gaps_and_at_the_split(source, tmp_path):
         "test/0001TP_008550": (2, 1.0),
         "test/Seq05VD_f00000": (1, 1.0),
     }
-    frames = sequences["train/0016E5_00390"].frames
+    frames = sequences["train/0016E5_00390"].planes[0]
     assert [path.stem for path in frames] == NAMES["train"][:4]
     assert len({sequence.content for sequence in sequences.values()}) == 6
 
@@ -63,7 +63,7 @@ def test_no_subject_is_in_two_splits(source, tmp_path):
     samples = dataset.samples()
     (fold,) = make_folds({"type": "fixed"}, samples)
     assert (len(fold.train), len(fold.val), len(fold.test)) == (6, 3, 3)
-    assert {sample.subject for sample in samples if sample.sequence.name.startswith("train/0016E5")} == {"0016E5 train"}
+    assert {sample.subject for sample in samples if sample.recording.startswith("train/0016E5")} == {"0016E5 train"}
 
 
 def test_the_fingerprint_is_that_of_the_content_wherever_it_lies(source, tmp_path):
@@ -183,7 +183,7 @@ def test_the_real_part(shared, tmp_path):
     assert dataset.import_from(source).startswith("136 labelled frames (train 72, val 32, test 32) among 136 in 6 seq")
     samples = dataset.samples()
     assert Counter(sample.split for sample in samples) == {"train": 72, "val": 32, "test": 32}
-    assert {s.sequence.name: (s.sequence.length, s.sequence.fps) for s in samples} == {
+    assert {s.recording: (s.footage.frames, s.footage.fps) for s in samples} == {
         "train/0001TP_007110": (24, 1.0),
         "train/0006R0_f03150": (24, 1.0),
         "train/0016E5_01620": (24, 1.0),
@@ -216,9 +216,9 @@ def test_neighbours_of_a_real_sequence_are_alike(shared, tmp_path):
     dataset.import_from(real(shared))
     agreement: dict[str, list[float]] = {}
     for before, after in pairwise(dataset.samples()):
-        if before.sequence == after.sequence:
+        if before.footage == after.footage:
             assert after.index == before.index + 1
-            agreement.setdefault(after.sequence.name, []).append(float((read(before) == read(after)).mean()))
+            agreement.setdefault(after.recording, []).append(float((read(before) == read(after)).mean()))
     assert np.mean(agreement["val/0016E5_08039"]) == pytest.approx(0.930, abs=5e-4)  # SOURCE.md of the part
     assert np.mean(agreement["test/Seq05VD_f04590"]) == pytest.approx(0.735, abs=5e-4)
     assert max(np.mean(pairs) for name, pairs in agreement.items() if "val" not in name) < 0.78

@@ -47,10 +47,8 @@ def test_without_the_sequences_each_labelled_frame_stands_alone(source, tmp_path
     line = dataset.import_from(source)
     assert line.startswith("5 labelled frames (train 3, test 2) among 5 in 5 sequences; of these 0 with the 19 frames")
     samples = dataset.samples()
-    assert [sample.sequence.name for sample in samples] == [
-        f"{name}/{s}" for name, stems in STEMS.items() for s in stems
-    ]
-    assert {(sample.index, sample.sequence.length, sample.sequence.fps) for sample in samples} == {(0, 1, FPS)}
+    assert [sample.recording for sample in samples] == [f"{name}/{s}" for name, stems in STEMS.items() for s in stems]
+    assert {(sample.index, sample.footage.frames, sample.footage.fps) for sample in samples} == {(0, 1, FPS)}
     assert samples[3].id == "val/frankfurt_000000_000294_leftImg8bit"
     assert dataset.verify() == []
 
@@ -77,12 +75,12 @@ def test_with_them_the_labelled_frame_is_the_twentieth(source, tmp_path):
     samples = {sample.id: sample for sample in dataset.samples()}
     assert {sample.id for sample in alone.samples()} == set(samples)
     hamburg = samples["train/hamburg_000000_000042_leftImg8bit"]
-    assert (hamburg.index, hamburg.sequence.length) == (19, 20)
-    numbers = [int(path.name.split("_")[2]) for path in hamburg.sequence.frames]
+    assert (hamburg.index, hamburg.footage.frames) == (19, 20)
+    numbers = [int(path.name.split("_")[2]) for path in hamburg.footage.planes[0]]
     assert numbers == list(range(23, 43))
-    assert {path.parts[-4] for path in hamburg.sequence.frames[:-1]} == {"leftImg8bit_sequence"}
-    assert hamburg.sequence.frames[-1].parts[-4] == "leftImg8bit"
-    assert samples["train/aachen_000001_000019_leftImg8bit"].sequence.length == 7
+    assert {path.parts[-4] for path in hamburg.footage.planes[0][:-1]} == {"leftImg8bit_sequence"}
+    assert hamburg.footage.planes[0][-1].parts[-4] == "leftImg8bit"
+    assert samples["train/aachen_000001_000019_leftImg8bit"].footage.frames == 7
     assert dataset.fingerprint() != alone.fingerprint()
 
 
@@ -169,7 +167,7 @@ def test_contents_follow_the_names_and_sizes_of_frames(source, tmp_path):
     def contents(name):
         dataset = Small(tmp_path / name)
         dataset.import_from(source)
-        return {sample.sequence.name: sample.sequence.content for sample in dataset.samples()}
+        return {sample.recording: sample.footage.content for sample in dataset.samples()}
 
     before = contents("before")
     assert len({*before.values()}) == 5

@@ -49,18 +49,18 @@ class TestDataset:
         assert prepared.class_names() == AIRSIM
         assert len(samples) == 18 == len({s.id for s in samples})
         assert [s.index for s in samples] == [0, 1, 2] * 6
-        assert [s.sequence.name for s in samples] == [p.name for p in plan(prepared.recipe) for _ in range(3)]
-        assert {s.subject for s in samples} == {s.sequence.name for s in samples}
+        assert [s.recording for s in samples] == [p.name for p in plan(prepared.recipe) for _ in range(3)]
+        assert {s.subject for s in samples} == {s.recording for s in samples}
         assert {s.split for s in samples} == {"train", "val", "test"}
-        assert len({s.sequence.content for s in samples}) == 6
+        assert len({s.footage.content for s in samples}) == 6
         sample = samples[4]
-        with open_video(sample.sequence.frames) as video:
-            assert video.count() == sample.sequence.length == 3
+        with open_video(sample.footage.planes[0]) as video:
+            assert video.count() == sample.footage.frames == 3
             stored = video.read(1, 2)[0]
         picture, labels = Footage(prepared.recipe, plan(prepared.recipe)[1]).frame(1)
         assert np.array_equal(cv2.imread(str(sample.labels), cv2.IMREAD_UNCHANGED), labels)
         assert np.abs(stored.astype(float) - picture).mean() < 12  # JPEG halves the colours' share of the noise
-        assert sample.sequence.fps == 25
+        assert sample.footage.fps == 25
 
     def test_workers_have_no_influence(self, prepared, tmp_path):
         reports = []
@@ -69,7 +69,7 @@ class TestDataset:
         assert reports[-1][1:] == (18, 18)
         assert [done for _, done, _ in reports] == sorted(done for _, done, _ in reports)
         assert other.fingerprint() == prepared.fingerprint()
-        assert [s.sequence.content for s in other.samples()] == [s.sequence.content for s in prepared.samples()]
+        assert [s.footage.content for s in other.samples()] == [s.footage.content for s in prepared.samples()]
 
     def test_the_fingerprint_counts_options_and_not_workers(self, tmp_path):
         same = Synthetic(tmp_path, **TINY, workers=5).fingerprint()
@@ -86,7 +86,7 @@ class TestDataset:
         shutil.copytree(prepared.root, copy.root)
         assert copy.verify() == []
         samples = copy.samples()
-        changed, missing = samples[0].sequence.frames[1], samples[4].labels
+        changed, missing = samples[0].footage.planes[0][1], samples[4].labels
         changed.write_bytes(changed.read_bytes()[:-1] + b"x")
         missing.unlink()
         (samples[17].labels.parents[1] / dataset.RECORD).write_text("{}")

@@ -1,16 +1,14 @@
 """From a frame sample to what segmentation networks take."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 
 from vidsuite_core import openmmlab
-from vidsuite_core.engine.frames import Frame, FrameDataset, FrameReader, PackFrame, ReadFrame, read_labels
+from vidsuite_core.engine.data import Frame, FrameDataset, PackFrame, ReadFrame
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.media import write_video
-from vidsuite_core.samples import FrameSample, FrameSequence
+from vidsuite_core.media.labels import read_labels
+from vidsuite_core.samples import FrameSample, ImageFiles, Recording
 
 openmmlab.prepare()
 
@@ -21,21 +19,20 @@ def images(length, height=6, width=8):
 
 @pytest.fixture
 def still(tmp_path):
-    """A sequence of 20 PNG files, and a function that makes labelled samples of it."""
-    files = []
-    for number, image in enumerate(images(20)):
-        files.append(tmp_path / f"{number:02}.png")
-        cv2.imwrite(str(files[-1]), image)
-    sequence = FrameSequence(name="a", frames=tuple(files), length=20, fps=10, content="c")
-    return sequence, lambda index, **more: sample_of(sequence, index, tmp_path, **more)
-
-
-def sample_of(sequence, index, folder, shape=(6, 8), **more):
-    labels = folder / f"{sequence.name}_{index}_labels.png"
-    cv2.imwrite(str(labels), np.full(shape, index % 3, np.uint8))
-    return FrameSample(
-        id=f"{sequence.name}/{index}", subject="s", sequence=sequence, index=index, labels=labels, **more
+    """A recording of 20 PNG files, and a function that makes labelled samples of it."""
+    names = tuple(f"{number:02}.png" for number in range(20))
+    for name, image in zip(names, images(20), strict=True):
+        cv2.imwrite(str(tmp_path / name), image)
+    recording = Recording(
+        name="a", subject="s", planes=(ImageFiles(tmp_path, names),), frames=20, fps=10, content=str(tmp_path)
     )
+    return recording, lambda index, **more: sample_of(recording, index, tmp_path, **more)
+
+
+def sample_of(recording, index, folder, shape=(6, 8), **more):
+    labels = folder / f"{recording.name}_{index}_labels.png"
+    cv2.imwrite(str(labels), np.full(shape, index % 3, np.uint8))
+    return FrameSample(id=f"{recording.name}/{index}", footage=recording, index=index, labels=labels, **more)
 
 
 def test_items_are_what_mmseg_packs(still):
@@ -68,28 +65,6 @@ def test_the_lead_stops_at_the_sequence_s_beginning(still):
     assert [f.index for f in FrameDataset([sample(1)], [], lead=8).frames] == [0, 1]
 
 
-def test_video_files_give_the_same_frames_as_images_do(tmp_path):
-    frames = np.random.default_rng(0).integers(0, 255, (40, 48, 64, 3), dtype=np.uint8)
-    path = tmp_path / "v.mkv"
-    write_video(path, frames, 25, "ffv1")
-    sequence = FrameSequence(name="v", frames=path, length=40, fps=25, content="c")
-    reader = FrameReader()
-    for index in (39, 0, 17, 16, 15):
-        read = reader.read(sequence, index)
-        assert np.abs(read.astype(int) - frames[index]).mean() < 40  # ffv1 keeps 4:2:0 colour; frames differ by 85
-        read[:] = 0
-    assert reader.read(sequence, 17).any()  # the caller's own, so the kept one is untouched
-
-
-def test_the_reader_s_memory_is_bounded(still):
-    sequence, _ = still
-    reader = FrameReader(memory=3 * 6 * 8 * 3)
-    for index in range(20):
-        reader.read(sequence, index)
-    assert reader._bytes <= 3 * 6 * 8 * 3
-    assert len(reader._kept) == 3
-
-
 def test_resizing_keeps_labels_whole(still):
     _, sample = still
     item = FrameDataset([sample(4)], [ReadFrame(size=(4, 3)), PackFrame()])[0]
@@ -99,27 +74,27 @@ def test_resizing_keeps_labels_whole(still):
 
 
 def test_labels_in_other_numbers_become_classes_and_the_rest_void(still, tmp_path):
-    sequence, _ = still
+    recording, _ = still
     path = tmp_path / "ids.png"
     cv2.imwrite(str(path), np.array([[7, 11, 300], [26, 0, 255]], np.uint16))
-    sample = FrameSample(id="i", subject="s", sequence=sequence, index=0, labels=path, label_of={7: 0, 26: 13, 300: 2})
+    sample = FrameSample(id="i", footage=recording, index=0, labels=path, label_of={7: 0, 26: 13, 300: 2})
     assert read_labels(sample).tolist() == [[0, 255, 2], [13, 255, 255]]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no image", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
 def test_unreadable_labels_are_named(still, tmp_path, content):
-    sequence, _ = still
+    recording, _ = still
     path = tmp_path / "bad.png"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(VidsuiteError, match=r"bad\.png: no readable label map"):
-        read_labels(FrameSample(id="i", subject="s", sequence=sequence, index=0, labels=path))
+        read_labels(FrameSample(id="i", footage=recording, index=0, labels=path))
 
 
 def test_colour_images_are_no_label_maps(still):
-    sequence, _ = still
+    recording, _ = still
     with pytest.raises(VidsuiteError, match="no readable label map"):
-        read_labels(FrameSample(id="i", subject="s", sequence=sequence, index=0, labels=Path(sequence.frames[0])))
+        read_labels(FrameSample(id="i", footage=recording, index=0, labels=recording.planes[0][0]))
 
 
 def test_labels_of_another_size_are_refused(still):
@@ -148,9 +123,9 @@ def test_a_draw_leaves_the_process_s_random_state_alone(still):
 
 
 def test_what_a_frame_costs_is_measured_on_one_stream(still):
-    sequence, sample = still
+    recording, sample = still
     dataset = FrameDataset([sample(i) for i in range(6)], [ReadFrame(), PackFrame()])
     items, described = dataset.cost_items(4)
     assert [item["data_samples"].metainfo["position"] for item in items] == [0, 1, 2, 3]
     assert described == "1 frame of 8x6"
-    assert dataset.frames[0] == Frame(sequence, 0, dataset.samples[0])
+    assert dataset.frames[0] == Frame(recording, 0, dataset.samples[0])

@@ -20,7 +20,7 @@ from vidsuite_core import benchmark
 from vidsuite_core.datasets import Dataset
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.results.store import PREDICTIONS, Attempt, Store, write_predictions
-from vidsuite_core.samples import VOID, ClipSample, FrameSample, FrameSequence
+from vidsuite_core.samples import VOID, ClipSample, FrameSample, Recording
 from vidsuite_core.suite import DatasetHandle, Suite
 from vidsuite_core.tasks.base import spread
 from vidsuite_core.tasks.segmentation_reducer import save_label_map
@@ -60,6 +60,12 @@ def written(folder: Path, name: str, image: np.ndarray) -> Path:
     return folder / name
 
 
+def recorded(name: str, subject: str, files: tuple[Path, ...], **more: Any) -> Recording:
+    """A recording of image files."""
+    content = str(files[0].parent)
+    return Recording(name=name, subject=subject, planes=(files,), frames=len(files), content=content, **more)
+
+
 @pytest.fixture
 def street(tmp_path: Path) -> Small:
     """Three sequences of two frames of noise, in three classes; the bottom row is void."""
@@ -67,12 +73,12 @@ def street(tmp_path: Path) -> Small:
     for name in "abc":
         frames = [RNG.integers(60, 180, (48, 64, 3), np.uint8) for _ in range(2)]
         files = tuple(written(tmp_path / name, f"{k}.png", image) for k, image in enumerate(frames))
-        sequence = FrameSequence(name=name, frames=files, length=2, fps=25, content=f"{tmp_path}/{name}")
+        recording = recorded(name, name, files, fps=25)
         for k in range(2):
             labels = np.repeat(np.arange(48, dtype=np.uint8)[:, None] // 16, 64, axis=1)
             labels[-1] = VOID
             path = written(tmp_path / name, f"labels{k}.png", labels)
-            samples.append(FrameSample(id=f"{name}/{k}", subject=name, sequence=sequence, index=k, labels=path))
+            samples.append(FrameSample(id=f"{name}/{k}", footage=recording, index=k, labels=path))
     return Small("street", ("sky", "tree", "road"), samples)
 
 
@@ -83,20 +89,12 @@ def ward(tmp_path: Path) -> Small:
     for number in range(5):
         folder = tmp_path / f"r{number}"
         files = tuple(written(folder, f"{k}.png", np.full((60, 80), 10 + k, np.uint8)) for k in range(16))
+        recording = recorded(
+            f"r{number}", f"p{number}", files, fps=30, regions={"bed": (20, 20, 60, 50), "person": (25, 20, 50, 45)}
+        )
         for start in (0, 8):
             samples.append(
-                ClipSample(
-                    id=f"r{number}/{start}",
-                    subject=f"p{number}",
-                    recording=f"r{number}",
-                    label=number % 2,
-                    video=files,
-                    start=start,
-                    stop=start + 8,
-                    fps=30,
-                    content=f"{folder}",
-                    boxes={"bed": (20, 20, 60, 50), "person": (25, 20, 50, 45)},
-                )
+                ClipSample(id=f"r{number}/{start}", footage=recording, label=number % 2, start=start, stop=start + 8)
             )
     return Small("ward", ("temporal", "frontal"), samples)
 
@@ -140,7 +138,7 @@ def segmented(
         found = np.where(true == VOID, 0, true)
         found[: 4 * number] = 1
         maps[sample.id] = found
-        one = frame(sample.sequence.name, sample.index, true=true, found=found)
+        one = frame(sample.recording, sample.index, true=true, found=found)
         frames.append({**one, "sample_id": sample.id})
     cell = on(street, model, DRIVING, task="video_segmentation", version=2)
     return commit(root, cell, task, arrays_of(task, frames), maps if keep else None)

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidsuite_core.errors import DataNotReady, UsageError, VidsuiteError
-from vidsuite_core.media import content_hash, open_video, write_video
+from vidsuite_core.media import content_hash, write_video
+from vidsuite_core.media.reader import Reader
 from vidsuite_plugins.seizure_i3d.data import (
     TABLE,
     Recording,
@@ -137,13 +138,13 @@ def dataset(tmp_path, rows):
 def test_samples(dataset, tmp_path):
     samples = dataset.samples()
     assert [s.id for s in samples] == ["r9/000000", "r10/000000", "r10/000060"]
-    assert [(s.start, s.stop) for s in samples] == [(5, 65), (0, 60), (60, 75)]
+    assert [(s.start, s.stop) for s in samples] == [(0, 60), (0, 60), (60, 75)]
     assert [s.label for s in samples] == [0, 1, 1]
     last = samples[-1]
-    assert (last.subject, last.recording, last.boxes["bed"]) == ("s1", "r10", (1.0, 2.0, 9.0, 9.0))
-    assert last.value_range == (3.0, 99.0)
-    with open_video(last.video) as video:
-        assert video.read(last.start, last.stop).shape == (15, 16, 16, 1)
+    assert (last.subject, last.recording, last.footage.regions["bed"]) == ("s1", "r10", (1.0, 2.0, 9.0, 9.0))
+    assert last.footage.value_range == (3.0, 99.0)
+    assert samples[0].footage.first == 5
+    assert Reader().read(last.footage, range(last.start, last.stop)).shape == (15, 16, 16, 1)
 
 
 def test_not_ready(tmp_path):

@@ -42,9 +42,9 @@ def test_pixels_survive_exactly(source, tmp_path):
     dataset = Fir16(tmp_path / "root")
     assert dataset.import_from(source) == "4 recordings of 2 subjects (falling2 2, standup 2), 4 samples"
     sample = dataset.samples()[0]
-    assert (sample.recording, sample.label, len(sample), sample.fps) == ("human1_day_falling2", 0, 20, FPS)
-    assert sample.value_range == (LOW, HIGH)
-    with open_video(sample.video) as video:
+    assert (sample.recording, sample.label, len(sample), sample.footage.fps) == ("human1_day_falling2", 0, 20, FPS)
+    assert sample.footage.value_range == (LOW, HIGH)
+    with open_video(sample.footage.planes[0]) as video:
         frames = video.read(sample.start, sample.stop)
     assert frames.dtype == np.uint16
     assert (frames[..., 0] == read_clip(source / "clips/human1/day_falling2.csv.gz")[8:28]).all()

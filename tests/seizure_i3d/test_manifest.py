@@ -75,13 +75,13 @@ def test_import(write, tmp_path):
     assert line == "2 recordings of 2 subjects (FLE 1, TLE 1), 4 samples"
     assert dataset.class_names() == ("FLE", "TLE")
     samples = dataset.samples()
-    assert [(s.id, s.label, s.start, s.stop, s.fps) for s in samples] == [
+    assert [(s.id, s.label, s.start, s.stop, s.footage.fps) for s in samples] == [
         ("r1/000000", 1, 0, 60, 30.0),
         ("r1/000060", 1, 60, 80, 30.0),
         ("r2/000000", 0, 0, 60, 30.0),
         ("r2/000060", 0, 60, 90, 30.0),
     ]
-    assert samples[0].content == content_hash(samples[0].video)
+    assert samples[0].footage.content == content_hash(samples[0].footage.planes[0])
     assert Recordings(tmp_path / "root").verify() == []
 
 
@@ -100,10 +100,11 @@ def test_part_of_a_video_with_boxes_and_value_range(write, tmp_path):
     part = {"start": "0.5", "end": "1.5", "bed_box": "1 2 30 24", "person_box": "0 0 5.5 6", "low": "10", "high": "200"}
     dataset.import_from(write(row("r2", **part), row("r3", subject="p1", start="1.5"), GOOD[1]))
     _, _, sample, rest = dataset.samples()
-    assert (sample.start, sample.stop, rest.start, rest.stop) == (15, 45, 45, 90)
-    assert sample.boxes == {"bed": (1.0, 2.0, 30.0, 24.0), "person": (0.0, 0.0, 5.5, 6.0)}
-    assert sample.value_range == (10.0, 200.0)
-    assert sample.content != rest.content
+    assert (sample.start, sample.stop, rest.start, rest.stop) == (0, 30, 0, 45)
+    assert (sample.footage.first, rest.footage.first) == (15, 45)
+    assert sample.footage.regions == {"bed": (1.0, 2.0, 30.0, 24.0), "person": (0.0, 0.0, 5.5, 6.0)}
+    assert sample.footage.value_range == (10.0, 200.0)
+    assert sample.footage.content != rest.footage.content
     assert dataset.verify() == []
 
 
@@ -112,8 +113,8 @@ def test_folders_of_frames_in_natural_order(write, tmp_path, name, dtype):
     dataset = Recordings(tmp_path / "root")
     dataset.import_from(write(row("r2", name), row("r3", "b.mkv", "p2", "TLE")))
     sample = dataset.samples()[0]
-    assert (len(sample), sample.fps) == (12, 30.0)
-    with open_video(sample.video) as video:
+    assert (len(sample), sample.footage.fps) == (12, 30.0)
+    with open_video(sample.footage.planes[0]) as video:
         frames = video.read(0, 12)
     assert frames.dtype == dtype
     assert (np.diff(frames[:, 0, 0, 0].astype(int)) > 0).all()
@@ -124,8 +125,8 @@ def test_litter_among_the_frames_and_capitals(write, tmp_path):
     (manifest.parent / "frames8/f2.png").rename(manifest.parent / "frames8/f2.PNG")
     strew(manifest.parent / "frames8")
     dataset.import_from(manifest)
-    assert [path.name for path in dataset.samples()[0].video][:3] == ["f1.png", "f2.PNG", "f3.png"]
-    assert len(dataset.samples()[0].video) == 12
+    assert [path.name for path in dataset.samples()[0].footage.planes[0]][:3] == ["f1.png", "f2.PNG", "f3.png"]
+    assert len(dataset.samples()[0].footage.planes[0]) == 12
     assert dataset.verify() == []
 
 
@@ -151,7 +152,7 @@ def test_pointers_of_git_lfs_are_named(write, tmp_path):
 def test_fps_of_a_folder(write, tmp_path):
     dataset = Recordings(tmp_path / "root")
     dataset.import_from(write(row("r2", "frames8", fps="12", end="1"), GOOD[1]))
-    assert [(s.fps, len(s)) for s in dataset.samples()][-1] == (12.0, 12)
+    assert [(s.footage.fps, len(s)) for s in dataset.samples()][-1] == (12.0, 12)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

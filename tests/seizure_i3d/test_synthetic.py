@@ -157,7 +157,7 @@ def test_samples(prepared):
     assert Counter(sample.label for sample in samples) == {FRONTAL: 2, TEMPORAL: 3}
     assert len({sample.subject for sample in samples}) == 3
     for sample in samples:
-        with open_video(sample.video) as video:
+        with open_video(sample.footage.planes[0]) as video:
             frames = video.read(sample.start, sample.stop)
             assert video.info.fps == 30
         assert frames.shape[:3] == (len(sample), 48, 64)
@@ -262,7 +262,7 @@ def test_verify_finds_a_changed_video(prepared, tmp_path):
     copy = Synthetic(tmp_path, **TINY)
     copy.prepare()
     assert copy.verify() == []
-    victim = copy.samples()[0].video
+    victim = copy.samples()[0].footage.planes[0]
     victim.write_bytes(victim.read_bytes() + b"x")
     assert len(copy.verify()) == 1
 

@@ -17,7 +17,7 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner, set_random_seed
 
 from vidsuite_core import openmmlab
-from vidsuite_core.engine import clips, cost, frames  # noqa: F401 (clips and frames register what configs name)
+from vidsuite_core.engine import cost
 from vidsuite_core.engine.build import import_modules
 from vidsuite_core.engine.config import INNER, PAPER_RULE, runtime_config
 from vidsuite_core.engine.course import Course, Report

@@ -6,5 +6,8 @@ from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import Registry
 
-DATASETS = Registry("dataset", parent=ROOT_DATASETS, scope="vidsuite")
-TRANSFORMS = Registry("transform", parent=ROOT_TRANSFORMS, scope="vidsuite")
+_LOCATIONS = ["vidsuite_core.engine.data"]
+"""What registers them; mmengine imports it when the first of them is asked for."""
+
+DATASETS = Registry("dataset", parent=ROOT_DATASETS, scope="vidsuite", locations=_LOCATIONS)
+TRANSFORMS = Registry("transform", parent=ROOT_TRANSFORMS, scope="vidsuite", locations=_LOCATIONS)

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import torch
 
-from vidsuite_core.engine import frames  # noqa: F401 (registers what configs name)
 from vidsuite_core.engine.build import network_of
 from vidsuite_core.engine.subnormals import flushed_subnormals
 

@@ -1,4 +1,4 @@
-"""The one place that decodes: video files (PyAV) and lists of image files behind one reader.
+"""The one place that decodes: video files (PyAV), lists of image files and frames in memory behind one reader.
 
     with open_video(path) as video:
         clip = video.read(10, 70)  # (60, H, W, C)
@@ -13,12 +13,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from vidsuite_core.media.base import MAX_FRAME_PIXELS, MAX_READ_BYTES, Video, VideoError, VideoInfo
 from vidsuite_core.media.encode import write_video
 from vidsuite_core.media.file import FileVideo
 from vidsuite_core.media.images import ImageVideo
 from vidsuite_core.media.times import Times, frames_between, last_second, resample
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = [
     "MAX_FRAME_PIXELS",
@@ -37,20 +41,25 @@ __all__ = [
     "write_video",
 ]
 
-Source = Path | str | Sequence[Path]
-"""A video file, or a recording's frames in order as image files."""
+Source: TypeAlias = "Path | str | Sequence[Path] | np.ndarray"
+"""A video file, a recording's frames in order as image files, or frames in memory (T, H, W, C)."""
 
 
 def open_video(source: Source, threads: int = 2) -> Video:
-    """Open a video file, or image files as a video; use it in a `with` statement.
+    """Open a video file, or image files or an array as a video; use it in a `with` statement.
 
     Args:
-        source: a video file, or the image files (PNG, JPEG, TIFF) of its frames in order.
+        source: a video file, the image files (PNG, JPEG, TIFF) of its frames in order, of which none is read yet, or
+            an array of frames, uint8 or uint16 (T, H, W, 1 or 3).
         threads: how many threads of its own the decoder of a video file may use.
 
     Raises:
-        VideoError: the source is missing, no video, or its first frame is damaged.
+        VideoError: the file is missing, no video, or its first frame is damaged; a list without files; another array.
     """
+    if not isinstance(source, str | Path | Sequence):
+        from vidsuite_core.media.memory import MemoryVideo
+
+        return MemoryVideo(source)
     if isinstance(source, str | Path):
         return FileVideo(Path(source), threads)
     return ImageVideo(source)
@@ -74,7 +83,7 @@ def count_frames(source: Source) -> int:
         return video.count()
 
 
-def content_hash(source: Source) -> str:
+def content_hash(source: Path | str | Sequence[Path]) -> str:
     """sha256 (hex) of a file's bytes; of a list, of the files' names in order and their bytes."""
     if isinstance(source, str | Path):
         return _hash_file(Path(source)).hexdigest()

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
@@ -76,9 +77,20 @@ class Video(ABC):
     Frame n is the n-th (from 0) that decoding from the start gives, however it is reached.
     """
 
-    def __init__(self, name: str, info: VideoInfo) -> None:
+    def __init__(self, name: str, info: VideoInfo | None) -> None:
         self.name = name
-        self.info = info
+        self._info = info
+
+    @property
+    def info(self) -> VideoInfo:
+        """What the frames look like; of image files, the first is decoded where none was yet.
+
+        Raises:
+            VideoError: it is missing or damaged.
+        """
+        if self._info is None:
+            self._info = self._look()
+        return self._info
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """The frames [start, stop) as (T, H, W, C), uint8 or uint16.
@@ -90,15 +102,16 @@ class Video(ABC):
         import numpy as np
 
         self._check_range(start, stop)
-        needed = (stop - start) * self.info.frame_bytes
-        if needed > MAX_READ_BYTES:
-            raise VideoError(
-                f"{self.name}: frames {start} to {stop} need {needed / 2**30:.1f} GiB, more than the "
-                f"{MAX_READ_BYTES / 2**30:g} GiB that one read may take; read fewer frames at a time"
-            )
-        clip = np.empty((stop - start, *self.info.shape), self.info.dtype)
         with closing(self._views(start, stop)) as views:
-            for place, (pixels, _) in zip(clip, views, strict=True):
+            first = next(views, None)  # which tells what image files look like without decoding another
+            needed = (stop - start) * self.info.frame_bytes
+            if needed > MAX_READ_BYTES:
+                raise VideoError(
+                    f"{self.name}: frames {start} to {stop} need {needed / 2**30:.1f} GiB, more than the "
+                    f"{MAX_READ_BYTES / 2**30:g} GiB that one read may take; read fewer frames at a time"
+                )
+            clip = np.empty((stop - start, *self.info.shape), self.info.dtype)
+            for place, (pixels, _) in zip(clip, chain((first,) if first else (), views), strict=True):
                 place[...] = pixels
         return clip
 
@@ -119,9 +132,8 @@ class Video(ABC):
 
     def count(self) -> int:
         """The exact number of frames; decodes the whole video where nothing less tells."""
-        if self.info.frames is not None:
-            return self.info.frames
-        return self._count()
+        known = self._known()
+        return self._count() if known is None else known
 
     def times(self, fps: float | None = None) -> Times:
         """When each frame is shown; reads the packets, or decodes the whole video where these do not tell.
@@ -139,7 +151,7 @@ class Video(ABC):
                 raise VideoError(f"{self.name}: does not state its frame rate; give its frames per second")
             times = Times.steady(self.count(), rate, "given" if fps else "rate")
         if not fps:
-            self.info = replace(self.info, constant=times.constant)
+            self._info = replace(self.info, constant=times.constant)
         return times
 
     def _stamps(self) -> Times | None:
@@ -154,14 +166,22 @@ class Video(ABC):
     def _views(self, start: int, stop: int | None) -> Generator[View]:
         """The frames [start, stop), valid until the next one is asked for."""
 
+    def _known(self) -> int | None:
+        """The number of frames where it is known without decoding."""
+        return self.info.frames
+
+    def _look(self) -> VideoInfo:
+        """What the frames look like, where that was not known at opening."""
+        raise NotImplementedError
+
     @abstractmethod
     def _count(self) -> int:
-        """The number of frames where `info` does not tell."""
+        """The number of frames where `_known` does not tell."""
 
     def _check_range(self, start: int, stop: int | None) -> None:
         if start < 0 or (stop is not None and stop < start):
             raise VideoError(f"{self.name}: frames {start} to {stop} are no range; give 0 <= start <= stop")
-        known = self.info.frames
+        known = self._known()
         if known is not None and max(start, stop or 0) > known:
             raise self._too_short(known, start, stop)
 

@@ -25,36 +25,46 @@ _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 class ImageVideo(Video):
-    """Image files in the order given; all of one size and type, as the first."""
+    """Image files in the order given, all of one size and type; none is read before it is asked for."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         if not files:
             raise VideoError("the list of image files is empty; a video needs one file a frame")
-        self.files = [Path(file) for file in files]
-        first = read_image(self.files[0])
-        info = VideoInfo(
-            frames=len(self.files),
-            fps=0.0,
-            width=first.shape[1],
-            height=first.shape[0],
-            channels=1 if first.shape[2] == 1 else 3,
-            dtype="uint8" if first.itemsize == 1 else "uint16",
-        )
-        super().__init__(f"{self.files[0].parent} ({len(self.files)} image files)", info)
+        self.files = files
+        super().__init__(f"{Path(files[0]).parent} ({len(files)} image files)", None)
 
     def close(self) -> None:
         """Does nothing: no file is kept open."""
 
+    def _known(self) -> int:
+        return len(self.files)
+
     def _count(self) -> int:
         return len(self.files)
 
+    def _look(self) -> VideoInfo:
+        return self._described(read_image(Path(self.files[0])))
+
+    def _described(self, image: np.ndarray) -> VideoInfo:
+        return VideoInfo(
+            frames=len(self.files),
+            fps=0.0,
+            width=image.shape[1],
+            height=image.shape[0],
+            channels=1 if image.shape[2] == 1 else 3,
+            dtype="uint8" if image.itemsize == 1 else "uint16",
+        )
+
     def _views(self, start: int, stop: int | None) -> Generator[View]:
-        for number, file in enumerate(self.files[start:stop], start):
+        for number in range(start, len(self.files) if stop is None else stop):
+            file = Path(self.files[number])
             image = read_image(file)
-            if image.shape != self.info.shape or image.dtype != self.info.dtype:
+            found = self._described(image)
+            if self._info is None:
+                self._info = found
+            if (found.shape, found.dtype) != (self._info.shape, self._info.dtype):
                 raise VideoError(
-                    f"{file}: frame {number} is {_describe(image.shape, str(image.dtype))}, "
-                    f"the first {_describe(self.info.shape, self.info.dtype)}; all must agree"
+                    f"{file}: frame {number} is {_describe(found)}, another one {_describe(self._info)}; all must agree"
                 )
             yield image, True
 
@@ -141,5 +151,5 @@ def _tiff_size(data: bytes) -> tuple[int, int]:
     return sizes[256], sizes[257]
 
 
-def _describe(shape: tuple[int, ...], dtype: str) -> str:
-    return f"{shape[1]} x {shape[0]} pixels of {shape[2]} channels {dtype}"
+def _describe(info: VideoInfo) -> str:
+    return f"{info.width} x {info.height} pixels of {info.channels} channels {info.dtype}"

@@ -92,7 +92,7 @@ class VideoSegmentation(Task):
 
         return {
             "position": np.array([sample.index for sample in samples], np.int32),
-            "fps": np.array([sample.sequence.fps for sample in samples], np.float64),
+            "fps": np.array([sample.footage.fps for sample in samples], np.float64),
         }
 
     def reducer(self, samples: Sequence[FrameSample], keep: Path | None = None) -> FrameReducer:

@@ -20,7 +20,7 @@ from typing import Any
 from vidsuite_core.datasets import Dataset, Progress, digest, silent
 from vidsuite_core.errors import DataNotReady, VidsuiteError
 from vidsuite_core.media.overlay import RGB
-from vidsuite_core.samples import FrameSample, FrameSequence
+from vidsuite_core.samples import FrameSample, ImageFiles, Recording
 from vidsuite_core.support.paths import atomic_folder
 from vidsuite_plugins.driving_fanet.classes import palette
 from vidsuite_plugins.driving_fanet.datasets.files import (
@@ -159,10 +159,11 @@ class ImportedDataset(Dataset):
         return [sample for stretch in stretches for sample in self._samples(stretch, source, labels)]
 
     def _samples(self, stretch: Stretch, source: Path, labels: Path) -> list[FrameSample]:
-        sequence = FrameSequence(
+        recording = Recording(
             name=stretch.name,
-            frames=tuple(source / frame.image for frame in stretch.frames),
-            length=len(stretch.frames),
+            subject=stretch.subject,
+            planes=(ImageFiles(source, tuple(frame.image for frame in stretch.frames)),),
+            frames=len(stretch.frames),
             fps=stretch.fps,
             content=digest([[frame.image, frame.mark] for frame in stretch.frames]),
         )
@@ -170,8 +171,7 @@ class ImportedDataset(Dataset):
         return [
             FrameSample(
                 id=str(group / PurePosixPath(frame.image).stem),
-                subject=stretch.subject,
-                sequence=sequence,
+                footage=recording,
                 index=index,
                 labels=labels / frame.labels,
                 label_of=self.code_of(frame.labels).label_of,

@@ -22,7 +22,7 @@ from typing import IO
 from vidsuite_core.datasets import Dataset, Progress, digest, silent
 from vidsuite_core.errors import DataNotReady, UsageError, VidsuiteError
 from vidsuite_core.media.overlay import RGB
-from vidsuite_core.samples import FrameSample, FrameSequence
+from vidsuite_core.samples import FrameSample, ImageFiles, Recording
 from vidsuite_core.support.paths import atomic_folder, stale_temporaries
 from vidsuite_plugins.driving_fanet.classes import AIRSIM, palette
 from vidsuite_plugins.driving_fanet.synthetic.sequence import FPS, Footage, Options, Planned, plan
@@ -51,7 +51,7 @@ class Synthetic(Dataset):
     folder of its own below `root`, each sequence in one below that, with `frames/`, `labels/` and what they hash to.
 
     The fingerprint counts the generator's version and the options, not the files' bytes, which vary with the JPEG
-    encoder at hand; the sequences' `content`, which keys caches, is the hash of the frames' files.
+    encoder at hand; the recordings' `content`, which keys caches, is the hash of the frames' files.
     """
 
     classes = AIRSIM
@@ -131,18 +131,18 @@ class Synthetic(Dataset):
         samples = []
         for planned in plan(self.recipe):
             folder = self.folder / planned.name
-            sequence = FrameSequence(
+            recording = Recording(
                 name=planned.name,
-                frames=tuple(folder / _frame_name(k) for k in range(self.recipe.frames)),
-                length=self.recipe.frames,
+                subject=planned.name,
+                planes=(ImageFiles(folder, tuple(map(_frame_name, range(self.recipe.frames)))),),
+                frames=self.recipe.frames,
                 fps=FPS,
                 content=_read_record(folder)["content"],
             )
             samples += [
                 FrameSample(
                     id=f"{planned.name}/{k:06d}",
-                    subject=planned.name,
-                    sequence=sequence,
+                    footage=recording,
                     index=k,
                     labels=folder / _label_name(k),
                     split=planned.split,

@@ -26,18 +26,18 @@ def crop_sheet(dataset: Dataset, out: Path, options: Mapping[str, Any], progress
     Args:
         options: of `Cropper`.
     """
-    from vidsuite_core.engine.clips import first_frame
+    from vidsuite_core.media.reader import first_frame
     from vidsuite_plugins.seizure_i3d.crop.cropper import Cropper
 
     cropper = Cropper(**options)
-    recordings = {sample.recording: sample for sample in dataset.samples()}
+    recordings = {sample.recording: sample.footage for sample in dataset.samples()}
     results = []
 
     def entries() -> Iterator[tuple[str, np.ndarray, CropResult]]:
-        for number, (name, sample) in enumerate(recordings.items(), 1):
-            results.append(cropper.crop(sample))
+        for number, (name, recording) in enumerate(recordings.items(), 1):
+            results.append(cropper.crop(recording))
             progress("crop", number, len(recordings))
-            yield name, first_frame(sample), results[-1]
+            yield name, first_frame(recording), results[-1]
 
     contact_sheet(entries(), out)
     return f"{success_rate(results)}; sheet in {out}"

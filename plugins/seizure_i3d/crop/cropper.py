@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vidsuite_core.errors import UsageError
-from vidsuite_core.media import probe
+from vidsuite_core.media.reader import first_frame, frame_size
 from vidsuite_core.support.cache import cache_key, feature_cache
 from vidsuite_plugins.seizure_i3d.crop.detect import Detector, find_config
 from vidsuite_plugins.seizure_i3d.crop.rule import CropResult, CropRule, Detection, choose_crop, given, whole_frame
 
 if TYPE_CHECKING:
-    from vidsuite_core.samples import ClipSample
+    from vidsuite_core.samples import Recording
 
 SOURCES = ("auto", "given", "detector")
 
@@ -27,7 +27,7 @@ class Cropper:
     """Crops recordings to the regions of some labels.
 
     Args:
-        source: "given" uses the boxes that the samples bring, "detector" those detected on the first frame,
+        source: "given" uses the regions that the recordings bring, "detector" those detected on the first frame,
             "auto" the given ones where a recording has one of each label, else the detector.
         labels: regions to merge; a recording that lacks one keeps its whole frame.
         expand: how much the merged box grows on each side, as a fraction of its width and height.
@@ -52,39 +52,37 @@ class Cropper:
         self._detector: Detector | None = None
         self._known: dict[str, CropResult] = {}
 
-    def crop(self, sample: ClipSample) -> CropResult:
-        """The crop of the sample's recording, in pixels of its frames."""
-        if sample.content not in self._known:
-            self._known[sample.content] = self._find(sample)
-        return self._known[sample.content]
+    def crop(self, recording: Recording) -> CropResult:
+        """The recording's crop, in pixels of its frames."""
+        if recording.content not in self._known:
+            self._known[recording.content] = self._find(recording)
+        return self._known[recording.content]
 
-    def _find(self, sample: ClipSample) -> CropResult:
-        info = probe(sample.video)
-        size = info.width, info.height
-        if self.source != "detector" and (self.source == "given" or set(self.rule.labels) <= set(sample.boxes)):
-            return choose_crop(given(sample.boxes), *size, self.rule, "given")
+    def _find(self, recording: Recording) -> CropResult:
+        height, width = frame_size(recording)
+        size = width, height
+        if self.source != "detector" and (self.source == "given" or set(self.rule.labels) <= set(recording.regions)):
+            return choose_crop(given(recording.regions), *size, self.rule, "given")
         if not self._options or not self._options.get("weights"):
             return whole_frame(*size, "no detector weights, so nobody looked", "none")
-        return choose_crop(self._detect(sample), *size, self.rule, "detector")
+        return choose_crop(self._detect(recording), *size, self.rule, "detector")
 
-    def _detect(self, sample: ClipSample) -> list[Detection]:
+    def _detect(self, recording: Recording) -> list[Detection]:
         key = cache_key(
-            content=sample.content,
-            values=list(sample.value_range) if sample.value_range else None,
+            content=recording.content,
+            values=list(recording.value_range) if recording.value_range else None,
             detector=self._identity,
             kind="detections",
             version=2,
         )
-        return _unpack(feature_cache().get_or_compute(key, lambda: _pack(self._run(sample))))
+        return _unpack(feature_cache().get_or_compute(key, lambda: _pack(self._run(recording))))
 
-    def _run(self, sample: ClipSample) -> list[Detection]:
-        from vidsuite_core.engine.clips import first_frame
-
+    def _run(self, recording: Recording) -> list[Detection]:
         assert self._options is not None
         if self._detector is None:
             self._detector = Detector(**self._options)
         wanted = set(self.rule.labels)
-        return [found for found in self._detector.detect(first_frame(sample)) if found.label in wanted]
+        return [found for found in self._detector.detect(first_frame(recording)) if found.label in wanted]
 
     @cached_property
     def _identity(self) -> list[str]:

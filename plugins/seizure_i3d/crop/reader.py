@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from mmengine.registry import TRANSFORMS as ROOT
 from mmengine.registry import Registry
 
-from vidsuite_core.engine.clips import ReadClip
+from vidsuite_core.engine.data import ReadClip
 from vidsuite_plugins.seizure_i3d.crop.cropper import Cropper
 
 if TYPE_CHECKING:
-    from vidsuite_core.samples import ClipSample
+    from vidsuite_core.samples import ClipSample, Recording
     from vidsuite_plugins.seizure_i3d.crop.rule import PixelBox
 
 TRANSFORMS = Registry("transform", parent=ROOT, scope="seizure_i3d")
@@ -31,15 +31,15 @@ class ReadCropped(ReadClip):
         super().__init__(**options)
         self.cropper = Cropper(**crop) if crop else None
 
-    def box(self, sample: ClipSample) -> PixelBox | None:
+    def box(self, recording: Recording) -> PixelBox | None:
         """See `ReadClip.box`."""
-        return self.cropper.crop(sample).box if self.cropper else None
+        return self.cropper.crop(recording).box if self.cropper else None
 
     def details(self, samples: Sequence[ClipSample]) -> dict[str, Any]:
         """`crops`: of each recording among the samples the box, its status and its reason."""
         if self.cropper is None:
             return {}
-        return {"crops": {sample.recording: self.cropper.crop(sample).to_json() for sample in samples}}
+        return {"crops": {sample.recording: self.cropper.crop(sample.footage).to_json() for sample in samples}}
 
 
 def settle(config: dict[str, Any], samples: Sequence[ClipSample]) -> None:
@@ -47,5 +47,5 @@ def settle(config: dict[str, Any], samples: Sequence[ClipSample]) -> None:
     crop: Mapping[str, Any] | None = config.get("crop")
     if not crop or crop.get("source", "auto") == "detector":
         return
-    if crop.get("source") == "given" or all(set(crop["labels"]) <= set(sample.boxes) for sample in samples):
+    if crop.get("source") == "given" or all(set(crop["labels"]) <= set(sample.footage.regions) for sample in samples):
         config["crop"] = {**crop, "detector": None}

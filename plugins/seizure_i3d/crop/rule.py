@@ -86,7 +86,7 @@ class Detection:
 
 
 def given(boxes: Mapping[str, Box]) -> tuple[Detection, ...]:
-    """Boxes known beforehand (`ClipSample.boxes`) as detections of full confidence."""
+    """Boxes known beforehand (`Recording.regions`) as detections of full confidence."""
     return tuple(Detection(label, 1.0, box) for label, box in boxes.items())
 
 

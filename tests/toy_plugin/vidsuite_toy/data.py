@@ -4,7 +4,7 @@ import numpy as np
 
 from vidsuite_core.datasets import Dataset, silent
 from vidsuite_core.media import write_video
-from vidsuite_core.samples import ClipSample
+from vidsuite_core.samples import ClipSample, Recording
 from vidsuite_core.support.ids import digest
 from vidsuite_core.support.paths import atomic_folder
 
@@ -31,19 +31,19 @@ class Blobs(Dataset):
 
     def samples(self):
         return [
-            ClipSample(
-                id=f"r{number}",
-                subject=f"subject {number // 2 % self.subjects}",
-                recording=f"r{number}",
-                label=number // 2 % 2,
-                video=self.root / "videos" / f"{number}.mkv",
-                start=0,
-                stop=FRAMES,
-                fps=10,
-                content=digest(["blob", number]),
-            )
+            ClipSample(id=f"r{number}", footage=self.recording(number), label=number // 2 % 2, start=0, stop=FRAMES)
             for number in range(2 * self.subjects)
         ]
+
+    def recording(self, number):
+        return Recording(
+            name=f"r{number}",
+            subject=f"subject {number // 2 % self.subjects}",
+            planes=(self.root / "videos" / f"{number}.mkv",),
+            frames=FRAMES,
+            fps=10,
+            content=digest(["blob", number]),
+        )
 
     def fingerprint(self):
         return digest([[sample.id, sample.subject, sample.label] for sample in self.samples()])

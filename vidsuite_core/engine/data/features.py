@@ -1,4 +1,4 @@
-"""The torch datasets of a cell: clips as they are, or features computed from them once and cached."""
+"""Features of clips, computed once by a frozen network and read from the cache as they are asked for."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from mmengine.dataset import Compose
 from mmengine.registry import MODELS
-from mmengine.structures import BaseDataElement
-from torch.utils.data import Dataset as TorchDataset
 
-from vidsuite_core.engine.registry import DATASETS, TRANSFORMS
+from vidsuite_core.engine.data.clips import ClipDataset
+from vidsuite_core.engine.data.packing import data_sample
+from vidsuite_core.engine.registry import DATASETS
 from vidsuite_core.errors import UsageError
 from vidsuite_core.samples import ClipSample
 from vidsuite_core.support.cache import cache_key, feature_cache
@@ -40,54 +39,21 @@ class Extractor(Protocol):
         """Of the network."""
 
 
-def data_sample(sample: Any, **fields: Any) -> BaseDataElement:
-    """A data element with `sample_id` (meta) and `gt_label` (1,), as mmaction2's ActionDataSample has it."""
-    element = BaseDataElement(metainfo={"sample_id": sample.id})
-    element.gt_label = torch.tensor([sample.label])
-    for name, value in fields.items():
-        element.set_field(value, name)
-    return element
-
-
 @DATASETS.register_module()
-class ClipDataset(TorchDataset[dict[str, Any]]):
-    """Clips through a pipeline of transforms, which begins with `vidsuite.ReadClip` or mmaction2's SampleFrames.
-
-    A sample enters the pipeline as a dict of `sample`, `label`, and mmaction2's `filename`, `start_index`,
-    `total_frames` and `modality`.
-    """
-
-    def __init__(self, samples: Sequence[ClipSample], pipeline: Sequence[Any]) -> None:
-        self.samples = list(samples)
-        self.pipeline = Compose(list(pipeline))
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        item: dict[str, Any] = self.pipeline(entry(self.samples[index]))
-        return item
-
-
-@DATASETS.register_module()
-class FeatureDataset(TorchDataset[dict[str, Any]]):
+class FeatureDataset(ClipDataset):
     """Features of clips: read by `pipeline` (which adds `clip`), computed by `extractor`, cached, kept in memory.
 
     Items are `inputs` (the features as a float tensor) and `data_samples`.
     """
 
     def __init__(self, samples: Sequence[ClipSample], pipeline: Sequence[Any], extractor: Any) -> None:
-        self.samples = list(samples)
-        self.pipeline = Compose(list(pipeline))
+        super().__init__(samples, pipeline)
         unkeyed = [type(t).__name__ for t in self.pipeline.transforms if not hasattr(t, "key")]
         if unkeyed:
             raise UsageError(f"features are cached, so {unkeyed[0]} before them needs a method key(sample)")
         self.extractor: Extractor = MODELS.build(extractor) if isinstance(extractor, Mapping) else extractor
         self._items: list[dict[str, Any]] | None = None
         self._device = "cpu"
-
-    def __len__(self) -> int:
-        return len(self.samples)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         if self._items is None:
@@ -103,7 +69,7 @@ class FeatureDataset(TorchDataset[dict[str, Any]]):
 
     def clip(self, index: int) -> np.ndarray:
         """The decoded clip, uint8 (T, H, W, 3)."""
-        clip: np.ndarray = self.pipeline(entry(self.samples[index]))["clip"]
+        clip: np.ndarray = self.pipeline(self.entry(self.samples[index]))["clip"]
         return clip
 
     def prepare(self, device: str, report: Report) -> int:
@@ -148,27 +114,3 @@ class FeatureDataset(TorchDataset[dict[str, Any]]):
                 ahead = (batch, clips)
             if ahead is not None:
                 yield ahead[0], ahead[1].result()
-
-
-@TRANSFORMS.register_module()
-class PackClip:
-    """`clip` uint8 (T, H, W, 3) -> `inputs` float32 (3, T, H, W) in [-1, 1], with `num_frames` in the sample's meta."""
-
-    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
-        """See the class."""
-        clip = torch.from_numpy(np.ascontiguousarray(results["clip"]))
-        sample = data_sample(results["sample"])
-        sample.set_metainfo({"num_frames": len(clip)})
-        return {"inputs": clip.permute(3, 0, 1, 2).float().div_(127.5).sub_(1), "data_samples": sample}
-
-
-def entry(sample: ClipSample) -> dict[str, Any]:
-    """What a pipeline starts from."""
-    return {
-        "sample": sample,
-        "label": sample.label,
-        "filename": str(sample.video),
-        "start_index": sample.start,
-        "total_frames": len(sample),
-        "modality": "RGB",
-    }

@@ -3,43 +3,36 @@
 from __future__ import annotations
 
 import random
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from mmengine.dataset import Compose
 from mmengine.structures import PixelData
-from torch.utils.data import Dataset as TorchDataset
 
+from vidsuite_core.engine.data.packing import SampleDataset
 from vidsuite_core.engine.registry import DATASETS, TRANSFORMS
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.media import MAX_FRAME_PIXELS, VideoError, open_video
-from vidsuite_core.samples import VOID, FrameSample, FrameSequence
-
-CHUNK = 16
-"""Frames that are decoded at once from a video file: runs of frames are read together, and seeking is what costs."""
-MEMORY = 256 * 2**20
-"""Bytes of decoded frames that a process keeps."""
+from vidsuite_core.media.framing import Framing
+from vidsuite_core.media.labels import read_labels
+from vidsuite_core.media.reader import frame_size, shared_reader
+from vidsuite_core.samples import VOID, FrameSample, Recording
 
 
 @dataclass(frozen=True)
 class Frame:
     """A frame that a network is shown; `sample` is None for one that is context alone."""
 
-    sequence: FrameSequence
+    footage: Recording
     index: int
     sample: FrameSample | None
 
 
 @DATASETS.register_module()
-class FrameDataset(TorchDataset[dict[str, Any]]):
+class FrameDataset(SampleDataset):
     """Frames through a pipeline of mmcv's and mmseg's transforms, from `vidsuite.ReadFrame` to `vidsuite.PackFrame`.
 
     Items are `inputs` uint8 (3, H, W) RGB and `data_samples`, mmseg's SegDataSample with `gt_sem_seg` (1, H, W) and,
@@ -52,8 +45,7 @@ class FrameDataset(TorchDataset[dict[str, Any]]):
     """
 
     def __init__(self, samples: Sequence[FrameSample], pipeline: Sequence[Any], lead: int = 0) -> None:
-        self.samples = list(samples)
-        self.pipeline = Compose(list(pipeline))
+        super().__init__(samples, pipeline)
         self.frames = list(_with_lead(self.samples, lead))
 
     def __len__(self) -> int:
@@ -69,7 +61,7 @@ class FrameDataset(TorchDataset[dict[str, Any]]):
     def cost_items(self, count: int) -> tuple[list[dict[str, Any]], str]:
         """Up to `count` consecutive frames, to measure what one of a stream costs, and what one is."""
         first = self.frames[0]
-        stream = [i for i, frame in enumerate(self.frames[:count]) if frame.sequence is first.sequence]
+        stream = [i for i, frame in enumerate(self.frames[:count]) if frame.footage is first.footage]
         items = [self[index] for index in stream]
         height, width = items[0]["inputs"].shape[-2:]
         return items, f"1 frame of {width}x{height}"
@@ -85,23 +77,23 @@ class ReadFrame:
     """
 
     def __init__(self, size: tuple[int, int] | None = None) -> None:
-        self.size = tuple(size) if size else None
-        self.reader = _reader()
+        self.framing = Framing(size=size, interpolation="area", channels=3)
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         """See the class."""
         frame: Frame = results["frame"]
-        image = self.reader.read(frame.sequence, frame.index)
-        labels = np.full(image.shape[:2], VOID, np.uint8) if frame.sample is None else read_labels(frame.sample)
-        if labels.shape != image.shape[:2]:
-            where = f"{frame.sequence.name} frame {frame.index}"
-            raise VidsuiteError(f"labels of {where} are {labels.shape[::-1]}, its frame is {image.shape[1::-1]} pixels")
-        if self.size:
-            image = cv2.resize(image, self.size, interpolation=cv2.INTER_AREA)
-            labels = cv2.resize(labels, self.size, interpolation=cv2.INTER_NEAREST)
+        image = shared_reader().frame(frame.footage, frame.index, self.framing)
+        labels = self._labels(frame.sample) if frame.sample else np.full(image.shape[:2], VOID, np.uint8)
         results |= {"img": image, "img_shape": image.shape[:2], "ori_shape": image.shape[:2], "gt_seg_map": labels}
         results["seg_fields"] = ["gt_seg_map"]
         return results
+
+    def _labels(self, sample: FrameSample) -> np.ndarray:
+        labels, size = read_labels(sample), frame_size(sample.footage)
+        if labels.shape != size:
+            where = f"{sample.recording} frame {sample.index}"
+            raise VidsuiteError(f"labels of {where} are {labels.shape[::-1]}, its frame is {size[::-1]} pixels")
+        return cv2.resize(labels, self.framing.size, interpolation=cv2.INTER_NEAREST) if self.framing.size else labels
 
 
 @TRANSFORMS.register_module()
@@ -122,95 +114,26 @@ class PackFrame:
         return {"inputs": inputs, "data_samples": sample}
 
 
-class FrameReader:
-    """Decodes frames of sequences, from video files in chunks, and keeps the newest in memory.
-
-    Args:
-        memory: bytes of frames to keep.
-    """
-
-    def __init__(self, memory: int = MEMORY) -> None:
-        self.memory = memory
-        self._kept: OrderedDict[tuple[str, str, int], np.ndarray] = OrderedDict()
-        self._bytes = 0
-
-    def read(self, sequence: FrameSequence, index: int) -> np.ndarray:
-        """Frame `index`, uint8 (H, W, 3), the caller's own; raises `VideoError` where it cannot be decoded."""
-        step = CHUNK if isinstance(sequence.frames, Path) else 1
-        first = index - index % step
-        key = (sequence.content, sequence.name, first)
-        chunk = self._kept.get(key)
-        if chunk is None:
-            chunk = self._kept[key] = _decode(sequence, first, min(first + step, sequence.length))
-            self._bytes += chunk.nbytes
-            while self._bytes > self.memory and len(self._kept) > 1:
-                self._bytes -= self._kept.popitem(last=False)[1].nbytes
-        self._kept.move_to_end(key)
-        return chunk[index - first].copy()
-
-
-def read_labels(sample: FrameSample) -> np.ndarray:
-    """The label map (H, W) uint8 of classes, 255 where void.
-
-    Raises:
-        VidsuiteError: the file is missing, no PNG of one channel, or too large.
-    """
-    labels = cv2.imread(str(sample.labels), cv2.IMREAD_UNCHANGED) if sample.labels.is_file() else None
-    if labels is None or labels.ndim != 2 or labels.dtype not in (np.uint8, np.uint16):
-        raise VidsuiteError(f"{sample.labels}: no readable label map (8 or 16 bit grey PNG); check or import it again")
-    if labels.size > MAX_FRAME_PIXELS:
-        raise VidsuiteError(f"{sample.labels}: larger than {MAX_FRAME_PIXELS} pixels")
-    if sample.label_of is not None:
-        labels = _table(tuple(sorted(sample.label_of.items())))[labels]
-    elif labels.dtype != np.uint8:
-        labels = np.where(labels < VOID, labels, VOID).astype(np.uint8)
-    return labels
-
-
-@lru_cache(maxsize=16)
-def _table(label_of: tuple[tuple[int, int], ...]) -> np.ndarray:
-    table = np.full(2**16, VOID, np.uint8)
-    for value, label in label_of:
-        table[value] = label
-    return table
-
-
-@lru_cache(maxsize=1)
-def _reader() -> FrameReader:
-    """One for all pipelines of a process: training and validation share its memory."""
-    return FrameReader()
-
-
-def _decode(sequence: FrameSequence, start: int, stop: int) -> np.ndarray:
-    source = sequence.frames if isinstance(sequence.frames, Path) else sequence.frames[start:stop]
-    offset = 0 if isinstance(sequence.frames, Path) else start
-    with open_video(source) as video:
-        frames = video.read(start - offset, stop - offset)
-    if frames.dtype != np.uint8:
-        raise VideoError(f"{sequence.name}: frames are {frames.dtype}; 8 bit are needed")
-    return np.repeat(frames, 3, axis=3) if frames.shape[3] == 1 else frames
-
-
 def _with_lead(samples: Sequence[FrameSample], lead: int) -> Iterator[Frame]:
     """The samples' frames, each after those of the `lead` frames before it that are not yet given."""
     given: tuple[str, int] = ("", -1)
     for sample in samples:
         first = max(0, sample.index - lead)
-        if given[0] == sample.sequence.name:
+        if given[0] == sample.recording:
             first = max(first, given[1] + 1)
         for index in range(first, sample.index):
-            yield Frame(sample.sequence, index, None)
-        yield Frame(sample.sequence, sample.index, sample)
-        given = (sample.sequence.name, sample.index)
+            yield Frame(sample.footage, index, None)
+        yield Frame(sample.footage, sample.index, sample)
+        given = (sample.recording, sample.index)
 
 
 def _entry(frame: Frame) -> dict[str, Any]:
-    name = frame.sample.id if frame.sample else f"{frame.sequence.name}#{frame.index}"
+    name = frame.sample.id if frame.sample else f"{frame.footage.name}#{frame.index}"
     return {
         "frame": frame,
         "sample_id": name,
         "scored": frame.sample is not None,
-        "sequence": frame.sequence.name,
+        "sequence": frame.footage.name,
         "position": frame.index,
         "reduce_zero_label": False,
     }
