@@ -21,6 +21,7 @@ from torch.utils.data import ConcatDataset, default_collate
 
 from vidsuite_core.engine.config import INNER, PAPER_RULE
 from vidsuite_core.engine.course import Course, Report
+from vidsuite_core.engine.loading import fitted
 from vidsuite_core.engine.metric import LatencyHook, Part, TaskScores
 from vidsuite_core.engine.norms import SettleHook, Settler
 from vidsuite_core.engine.recipe import counts_epochs
@@ -135,14 +136,16 @@ def build_runner(
     return Runner(
         model=config.model,
         work_dir=str(work),
-        train_dataloader=_loader(config, "train", sets["train"]) if train else None,
+        train_dataloader=_loader(config, "train", sets["train"], course.warnings) if train else None,
         train_cfg=train,
         optim_wrapper=config.get("optim_wrapper") if train else None,
         param_scheduler=config.get("param_scheduler") if train else None,
-        val_dataloader=_loader(config, "val", _validation_set(sets, validating)) if validating else None,
+        val_dataloader=_loader(config, "val", _validation_set(sets, validating), course.warnings)
+        if validating
+        else None,
         val_cfg={} if validating else None,
         val_evaluator=Evaluator(list(validating.values())) if validating else None,
-        test_dataloader=_loader(config, "test", sets["test"]),
+        test_dataloader=_loader(config, "test", sets["test"], course.warnings),
         test_cfg={},
         test_evaluator=Evaluator([metrics.test]),
         default_hooks=hooks,
@@ -256,7 +259,7 @@ def loader_of(config: Config, name: str) -> Any:
     return next(config[f"{one}_dataloader"] for one in names if config.get(f"{one}_dataloader"))
 
 
-def _loader(config: Config, name: str, dataset: Any) -> dict[str, Any]:
+def _loader(config: Config, name: str, dataset: Any, warnings: list[str]) -> dict[str, Any]:
     """A data loader as mmengine builds it, see `loader_of`."""
     loader = {key: value for key, value in loader_of(config, name).items() if key != "dataset"}
     endless = name == "train" and not counts_epochs(config)  # mmengine pauses wherever an iteration's loader ends
@@ -265,4 +268,4 @@ def _loader(config: Config, name: str, dataset: Any) -> dict[str, Any]:
     )
     loader.setdefault("num_workers", 0)
     loader.setdefault("collate_fn", {"type": "pseudo_collate"})
-    return {**loader, "dataset": dataset}
+    return fitted({**loader, "dataset": dataset}, warnings)

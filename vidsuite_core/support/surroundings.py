@@ -47,9 +47,9 @@ def settle() -> None:
 
 
 def shared_memory() -> int | None:
-    """Bytes of the machine's shared memory, in which data loaders hand over batches; None where that is no folder."""
+    """Free bytes of shared memory, in which data loaders hand over batches; None where that is no folder."""
     try:
-        return shutil.disk_usage(SHARED_MEMORY).total if SHARED_MEMORY.is_dir() else None
+        return shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else None
     except OSError:
         return None
 
