@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import Callable
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vidsuite_core.suite import load
+from vidsuite_core.support.text import printable
+
+if TYPE_CHECKING:
+    from vidsuite_core.runner.devices import Slot
+
+TRIAL = "vidsuite_core.runner.trial"
+"""What `python -m` runs to try the checks."""
+SECONDS = 600
+"""How long all that a process tries may take together."""
 
 
 @dataclass(frozen=True)
@@ -23,16 +38,70 @@ class Finding:
 
 
 @click.command()
+@click.option("--out", default="runs", show_default=True, type=click.Path(path_type=Path), help="Run folder to try.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(as_json: bool) -> int:
-    """Check plugins, libraries, devices, folders and weights; exit code 1 says that something is wrong."""
-    findings = [_guarded(check) for check in (_plugins, _openmmlab, _decoder, _devices, _backends, _space, _network)]
+def doctor(out: Path, as_json: bool) -> int:
+    """Try, in a process of its own, all that a cell does: import, train, load, decode, write; and check the rest.
+
+    Exit code 1 says that something is wrong.
+    """
+    findings = []
+    for finding in _findings(out):
+        findings.append(finding)
+        if not as_json:
+            text = printable(f"{'ok  ' if finding.well else 'BAD '} {finding.check:<10} {finding.text}")
+            click.echo(text)
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
-    else:
-        for finding in findings:
-            click.echo(f"{'ok  ' if finding.well else 'BAD '} {finding.check:<10} {finding.text}")
     return 0 if all(finding.well for finding in findings) else 1
+
+
+def _findings(out: Path) -> Iterator[Finding]:
+    yield from (_guarded(check) for check in (_plugins, _user, _devices, _network))
+    from vidsuite_core.runner.devices import cpu_slot, parse_devices
+    from vidsuite_core.runner.trial import CHECKS
+
+    try:
+        slots = parse_devices("auto")
+    except Exception:  # told above
+        slots = [cpu_slot()]
+    yield from _tried(slots[0], out, list(CHECKS))
+    for slot in slots[1:]:
+        for finding in _tried(slot, out, ["training"]):
+            yield Finding(f"{finding.check} ({slot.device})", finding.well, finding.text)
+
+
+def _tried(slot: Slot, out: Path, checks: Sequence[str]) -> Iterator[Finding]:
+    """What came of the checks in a process such as cells are run in; what ends it is the check's that was under way."""
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": slot.visible, "PYTHONIOENCODING": "utf-8:backslashreplace"}
+    command = [sys.executable, "-P", "-m", TRIAL, slot.precision, str(out.absolute()), *checks]
+    under_way = checks[0]
+    pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "encoding": "utf-8"}
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(command, stderr=errors, env=environment, **pipes) as process,
+    ):
+        assert process.stdout is not None
+        timer = _kill_after(process)
+        for line in process.stdout:
+            told = json.loads(line)
+            under_way = told.get("begins", "")
+            if not under_way:
+                yield Finding(**told)
+        code = process.wait()
+        timer.cancel()
+        errors.seek(0)
+        words = errors.read().decode(errors="replace").strip().splitlines()
+    if under_way or code:
+        end = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        said = f": {words[-1]}" if words else ""
+        yield Finding(under_way or "process", False, f"the process that tried it ended {end}{said}")
+
+
+def _kill_after(process: subprocess.Popen[str]) -> threading.Timer:
+    timer = threading.Timer(SECONDS, process.kill)
+    timer.start()
+    return timer
 
 
 def _guarded(check: Callable[[], Finding]) -> Finding:
@@ -49,22 +118,12 @@ def _plugins() -> Finding:
     return Finding("plugins", True, ", ".join(plugin.name for plugin in suite.manager.plugins))
 
 
-def _openmmlab() -> Finding:
-    from vidsuite_core import openmmlab
-    from vidsuite_core.support.environment import software
+def _user() -> Finding:
+    import getpass
 
-    openmmlab.prepare()
-    import mmcv.ops  # noqa: F401
+    from vidsuite_core.support.paths import cache_home, user_home
 
-    found = software()
-    names = ("torch", "mmengine", "mmcv-lite", "mmcv", "mmdet", "otxmmaction2", "openvino")
-    return Finding("libraries", True, ", ".join(f"{name} {found[name]}" for name in names if name in found))
-
-
-def _decoder() -> Finding:
-    import av
-
-    return Finding("decoding", True, f"PyAV {av.__version__}")
+    return Finding("user", True, f"{getpass.getuser()}; home {user_home()}; cache {cache_home()}")
 
 
 def _devices() -> Finding:
@@ -72,25 +131,6 @@ def _devices() -> Finding:
 
     slots = parse_devices("auto")
     return Finding("devices", True, ", ".join(f"{s.device} ({s.kind}; auto precision {s.precision})" for s in slots))
-
-
-def _backends() -> Finding:
-    from vidsuite_core.inference.registry import here
-    from vidsuite_core.runner.devices import parse_devices
-
-    on_gpu = any(slot.on_gpu for slot in parse_devices("auto"))
-    return Finding("back ends", True, "; ".join(f"{name}: {text}" for name, text in here(on_gpu).items()))
-
-
-def _space() -> Finding:
-    from vidsuite_core.support.paths import cache_home
-
-    home = cache_home()
-    home.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(home).free
-    writable = os.access(home, os.W_OK)
-    text = f"{home}: {free / 2**30:.1f} GiB free" + ("" if writable else ", not writable")
-    return Finding("cache", writable and free > 2**30, text)
 
 
 def _network() -> Finding:
