@@ -46,6 +46,38 @@ def test_what_is_put_is_got(tmp_path: Path) -> None:
     assert cache.get(KEYS[0])["clip"].any()
 
 
+def test_what_is_put_can_be_mapped(tmp_path: Path) -> None:
+    cache = ArrayCache(tmp_path / "cache")
+    arrays = {
+        "clip": np.arange(24, dtype=np.uint8).reshape(2, 3, 4)[:, ::-1],
+        "columns": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "empty": np.zeros((0, 5), np.float32),
+        "name": np.array(["é", "bed"]),
+    }
+    assert cache.map(KEYS[0]) is None
+    cache.put(KEYS[0], arrays)
+    found = cache.map(KEYS[0])
+    cache.clear()
+    assert cache.map(KEYS[0]) is None
+    for name, array in arrays.items():
+        assert np.array_equal(found[name], array)
+        assert found[name].dtype == array.dtype
+    with pytest.raises(ValueError, match="read-only"):
+        found["clip"][:] = 0
+
+
+@pytest.mark.parametrize("place", [0.2, 0.5, 0.8, 0.999])
+def test_what_is_damaged_is_not_mapped(tmp_path: Path, place: float) -> None:
+    cache = ArrayCache(tmp_path)
+    cache.put(KEYS[0], entry(1))
+    path = next(tmp_path.rglob("*.npz"))
+    data = bytearray(path.read_bytes())
+    data[int(place * len(data))] ^= 255
+    path.write_bytes(data)
+    assert cache.map(KEYS[0]) is None
+    assert not path.exists()
+
+
 def test_get_or_compute_computes_once(tmp_path: Path) -> None:
     cache = ArrayCache(tmp_path)
     calls = []

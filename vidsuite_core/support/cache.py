@@ -1,8 +1,8 @@
 """Arrays kept on disk under a hash of all that decided them, shared by all processes of a user.
 
-An entry is an uncompressed `.npz`, which numpy reads anywhere. Its CRC-32 is checked at every
-read; since that takes all of its bytes, entries are read and not mapped. No entry is ever changed,
-so readers need no locks: a file appears whole, and may vanish, which counts as a miss.
+An entry is an uncompressed `.npz`, which numpy reads anywhere. Its CRC-32 is checked whenever it is
+read, and once where it is mapped. No entry is ever changed, so readers need no locks: a file appears
+whole, and may vanish, which counts as a miss.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from vidsuite_core.errors import Note, VidsuiteError
 from vidsuite_core.support import code, environment
@@ -33,6 +33,12 @@ _KEPT_SHARE = 0.9
 
 _RESCAN_SHARE = 0.05
 """How much of the limit a process may write before it looks again at what the others wrote."""
+
+_PIECE = 2**20
+"""Bytes of an entry that are checked at a time."""
+
+_NAME_LENGTHS = 26
+"""Where a ZIP member's local header says how long the name and the extra field after it are (two bytes each)."""
 
 _KEY = re.compile(r"[0-9a-z_-]{3,128}\Z")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(I?)B?\Z", re.IGNORECASE)
@@ -92,9 +98,19 @@ class ArrayCache:
 
     def get(self, key: str) -> dict[str, np.ndarray] | None:
         """The arrays under `key`, the caller's own; None where there are none or they are damaged."""
+        return self._opened(key, _read)
+
+    def map(self, key: str) -> dict[str, np.ndarray] | None:
+        """As `get`, but read only, and left on the disk: bytes come into memory as they are looked at.
+
+        All are checked once, here. The arrays stay good when the entry is removed meanwhile.
+        """
+        return self._opened(key, _mapped)
+
+    def _opened(self, key: str, read: Callable[[Path], dict[str, np.ndarray]]) -> dict[str, np.ndarray] | None:
         path = self._path(key)
         try:
-            arrays = _read(path)
+            arrays = read(path)
         except OSError:
             return None
         except Exception:  # whatever zipfile and numpy raise on damaged bytes: all mean the same
@@ -221,6 +237,36 @@ def _read(path: Path) -> dict[str, np.ndarray]:
                 arrays[name.removesuffix(".npy")] = npy.read_array(member, allow_pickle=False)
                 if member.read(1):  # the CRC is compared at the member's end
                     raise ValueError("the array ends before the entry does")
+    return arrays
+
+
+def _mapped(path: Path) -> dict[str, np.ndarray]:
+    import numpy as np
+    from numpy.lib import format as npy
+
+    arrays: dict[str, np.ndarray] = {}
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        if archive.comment != _comment(len(archive.namelist())):
+            raise ValueError("the directory of the archive lacks entries")
+        for member in archive.infolist():
+            with archive.open(member) as packed:
+                version = npy.read_magic(packed)
+                read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+                shape, fortran, dtype = read_header(packed)
+                header = packed.tell()
+                while packed.read(_PIECE):  # the CRC is compared at the member's end
+                    pass
+            if dtype.hasobject or member.compress_type != zipfile.ZIP_STORED:
+                raise ValueError("the array is not stored as it is in memory")
+            file.seek(member.header_offset + _NAME_LENGTHS)
+            names = sum(int.from_bytes(file.read(2), "little") for _ in range(2))
+            start = member.header_offset + _NAME_LENGTHS + 4 + names + header
+            order: Literal["F", "C"] = "F" if fortran else "C"
+            name = member.filename.removesuffix(".npy")
+            if 0 in shape:  # nothing can be mapped of nothing
+                arrays[name] = np.zeros(shape, dtype)
+            else:
+                arrays[name] = np.memmap(file, dtype, "r", start, shape, order)
     return arrays
 
 

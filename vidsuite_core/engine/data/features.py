@@ -41,24 +41,39 @@ class Extractor(Protocol):
 
 @DATASETS.register_module()
 class FeatureDataset(ClipDataset):
-    """Features of clips: read by `pipeline` (which adds `clip`), computed by `extractor`, cached, kept in memory.
+    """Features of clips: read by `pipeline` (which adds `clip`), computed by `extractor` once, and cached.
 
-    Items are `inputs` (the features as a float tensor) and `data_samples`.
+    The cache has an entry a recording. Items are `inputs` (the features as a float tensor) and `data_samples`; they are
+    read from the disk as they are asked for, but for the first of them, which are kept packed.
+
+    Args:
+        memory: bytes of features to keep packed: with thousands of epochs over small features, packing them anew would
+            cost more than training.
     """
 
-    def __init__(self, samples: Sequence[ClipSample], pipeline: Sequence[Any], extractor: Any) -> None:
+    def __init__(
+        self, samples: Sequence[ClipSample], pipeline: Sequence[Any], extractor: Any, memory: int = 256 * 2**20
+    ) -> None:
         super().__init__(samples, pipeline)
         unkeyed = [type(t).__name__ for t in self.pipeline.transforms if not hasattr(t, "key")]
         if unkeyed:
             raise UsageError(f"features are cached, so {unkeyed[0]} before them needs a method key(sample)")
         self.extractor: Extractor = MODELS.build(extractor) if isinstance(extractor, Mapping) else extractor
-        self._items: list[dict[str, Any]] | None = None
+        self._features: dict[int, np.ndarray] = {}
+        self._packed: dict[int, dict[str, Any]] = {}
+        self._room = memory
         self._device = "cpu"
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        if self._items is None:
+        if index in self._packed:
+            return self._packed[index]
+        if len(self._features) != len(self):
             raise RuntimeError("FeatureDataset.prepare() was not called")
-        return self._items[index]
+        item = self.pack(index, self._features[index])
+        if item["inputs"].nbytes <= self._room:
+            self._room -= item["inputs"].nbytes
+            self._packed[index] = item
+        return item
 
     def pack(self, index: int, features: np.ndarray) -> dict[str, Any]:
         """An item from a sample's features."""
@@ -73,29 +88,42 @@ class FeatureDataset(ClipDataset):
         return clip
 
     def prepare(self, device: str, report: Report) -> int:
-        """Compute the features that the cache lacks; returns how many those were."""
+        """Compute the features that the cache lacks; returns of how many clips those were."""
         self._device = device
-        cache = feature_cache()
-        keys = [self._key(sample) for sample in self.samples]
-        stored = [cache.get(key) for key in keys]
-        missing = [index for index, arrays in enumerate(stored) if arrays is None]
-        features = [arrays["features"] if arrays else None for arrays in stored]
+        recordings: dict[str, list[int]] = {}
+        for index, sample in enumerate(self.samples):
+            recordings.setdefault(sample.recording, []).append(index)
+        missing = [index for clips in recordings.values() if not self._found(clips) for index in clips]
         if missing:
             self.extractor.to(device)
+        computed: dict[int, np.ndarray] = {}
         done = 0
         for batch, clips in self._read_ahead(missing):
-            for index, values in zip(batch, self.extractor.extract(clips), strict=True):
-                cache.put(keys[index], {"features": values})
-                features[index] = values
+            computed |= zip(batch, self.extractor.extract(clips), strict=True)
+            for name in {self.samples[index].recording for index in batch}:
+                if all(index in computed for index in recordings[name]):
+                    self._keep(recordings[name], [computed.pop(index) for index in recordings[name]])
             done += len(batch)
             report("features", done, len(missing))
-        # Packed once: with thousands of epochs over small features, packing would cost more than training.
-        self._items = [self.pack(index, values) for index, values in enumerate(features) if values is not None]
         return len(missing)
 
-    def _key(self, sample: ClipSample) -> str:
+    def _found(self, clips: Sequence[int]) -> bool:
+        """Take the features of a recording's clips from the cache."""
+        arrays = feature_cache().map(self._key(clips))
+        if arrays is None:
+            return False
+        self._features |= {index: arrays[str(place)] for place, index in enumerate(clips)}
+        return True
+
+    def _keep(self, clips: Sequence[int], features: Sequence[np.ndarray]) -> None:
+        """Put them into the cache; where it does not take them, they stay in memory."""
+        feature_cache().put(self._key(clips), {str(place): values for place, values in enumerate(features)})
+        if not self._found(clips):
+            self._features |= zip(clips, features, strict=True)
+
+    def _key(self, clips: Sequence[int]) -> str:
         return cache_key(
-            clip=[transform.key(sample) for transform in self.pipeline.transforms],
+            clips=[[transform.key(self.samples[index]) for transform in self.pipeline.transforms] for index in clips],
             extractor=dict(self.extractor.key()),
             computed={"device": self._device, "torch": torch.__version__},
             kind="features",
