@@ -36,16 +36,26 @@ def with_path(folder: Path) -> str:
     return os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
 
 
+def installed(site: Path, source: Path, plugin: str) -> Path:
+    """A folder for PYTHONPATH in which a plugin's package lies as if it were installed, entry point and all."""
+    shutil.copytree(source, site / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+    info = site / f"{source.name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {source.name.replace('_', '-')}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[vidsuite]\n{plugin} = {source.name}\n")
+    return site
+
+
 @pytest.fixture(scope="session")
 def toy_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for PYTHONPATH in which the toy plugin lies as if it were installed, entry point and all."""
-    site = tmp_path_factory.mktemp("site")
-    shutil.copytree(TOY / "vidsuite_toy", site / "vidsuite_toy", ignore=shutil.ignore_patterns("__pycache__"))
-    info = site / "vidsuite_toy-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: vidsuite-toy\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[vidsuite]\ntoy = vidsuite_toy\n")
-    return site
+    """The toy plugin, `installed`."""
+    return installed(tmp_path_factory.mktemp("site"), TOY / "vidsuite_toy", "toy")
+
+
+@pytest.fixture(scope="session")
+def toy_tasks_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy plugin of the other three tasks, `installed`."""
+    return installed(tmp_path_factory.mktemp("site"), TOY.with_name("toy_tasks") / "vidsuite_toy_tasks", "toy_tasks")
 
 
 @pytest.fixture

@@ -43,7 +43,8 @@ class ReadKeyFrame:
     Args:
         length: T; 1 for detectors of single frames.
         stride: frames from one of the clip to the next; of several, each time one is drawn.
-        size: (width, height), or the side of a square, that frames are stretched to; None keeps their own.
+        size: (width, height), or the side of a square, that frames are stretched to; None keeps their own, as it must
+            be where mmdet's transforms resize, which tell their own `scale_factor`.
         interpolation: "bilinear" or "area".
         channels: 3 (grey is repeated), 1 (colour becomes grey) or None (as they are stored).
     """
