@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def set_up(mark: str) -> str:
 
 USERS_OWN = (
     "data import", "vidsuite crops", "--dataset", "seizure_search", "vidsuite stream", "leaderboard serve",
-    "leaderboard pictures", "vidsuite submit", "vidsuite reproduce", "leaderboard/published",
+    "leaderboard pictures", "vidsuite submit", "vidsuite reproduce", "leaderboard/published", "ward",
 )  # fmt: skip
 """What takes a user's own data, or hours: parsed, not run. Tests of their own run these on small data."""
 
@@ -52,13 +53,7 @@ def call(words: list[str], env: dict[str, str], folder: Path) -> subprocess.Comp
     return subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True)
 
 
-LONG = ("vidsuite bench --plugin seizure_i3d --dry-run",)
-"""What prepares a whole dataset."""
-
-
-@pytest.mark.parametrize(
-    "command", [pytest.param(line, marks=pytest.mark.slow) if line in LONG else line for line in commands()]
-)
+@pytest.mark.parametrize("command", commands())
 def test_a_command_of_the_readme(command: str, place: tuple[Path, dict[str, str]]) -> None:
     folder, env = place
     words = shlex.split(command)[1:]
@@ -69,8 +64,40 @@ def test_a_command_of_the_readme(command: str, place: tuple[Path, dict[str, str]
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 
 
+def test_a_plugin_of_yours_comes_from_nothing_to_a_row(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text[text.index("## A plugin of yours") : text.index("## Architecture")]
+    files = re.findall(r"```\w+\n# (\S+)\n(.*?)```", section, re.DOTALL)
+    assert [name for name, _ in files if name == "pyproject.toml"], "the page has no pyproject.toml"
+    for name, content in files:
+        (tmp_path / "site" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "site" / name).write_text(content, encoding="utf-8")
+    project = tomllib.loads(dict(files)["pyproject.toml"])["project"]
+    info = tmp_path / "site" / f"{project['name']}-{project['version']}.dist-info"  # as 'pip install -e .' makes it
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    ((group, entries),) = project["entry-points"].items()
+    (info / "entry_points.txt").write_text(f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in entries.items()))
+    env = {**os.environ, "VIDSUITE_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path / "site")}
+    (shell,) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    lines = shell.strip().splitlines()
+    assert lines[0] == "pip install -e ."
+    printed = []
+    for line in lines[1:]:
+        words = [str(found) for word in shlex.split(line)[1:] for found in (list(tmp_path.glob(word)) or [word])]
+        done = call(words, env, tmp_path)
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        printed.append(done.stdout)
+    assert "2 of 2 cells have scores" in printed[1]
+    assert "not trained here" in printed[2]
+    assert "2 folds" in printed[3]
+    assert {"motion", "motion_trained"} <= set(printed[4].split())
+
+
 def test_the_python_of_the_readme() -> None:
-    code = re.search(r"```python\n(.+?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    code = re.search(
+        r"```python\n(import vidsuite_core.+?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     assert code
     names: dict[str, object] = {}
     exec(code[1], names)
