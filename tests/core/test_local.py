@@ -1,89 +1,21 @@
-"""The local executor and the worker's end of its pipes, with cells that misbehave in every way a process can."""
+"""The local executor: warm workers, replaced when they die, given up when they do not start."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from helpers import make_cell
+from jobs import GPUS, Queue, gone, run, until
 
-from vidsuite_core.engine.order import Order
-from vidsuite_core.results.store import LOG, Store
-from vidsuite_core.runner import process
-from vidsuite_core.runner.devices import Slot
-from vidsuite_core.runner.executor import Event, Job
-from vidsuite_core.runner.local import LocalExecutor
-
-CPU = Slot("cpu", "cpu: test", "", "fp32")
-GPUS = [Slot(f"cuda:{n}", "cuda: test", f"GPU-{n}", "bf16") for n in range(2)]
-
-
-@dataclass
-class Queue:
-    """Jobs that do what they are told, and what came of each."""
-
-    root: Path
-    deeds: list[str]
-    timeout: float | None = 60
-    options: dict[str, Any] = field(default_factory=dict)
-    outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    given_back: int = 0
-    abandoned: str = ""
-    pause: float = 0
-
-    def __post_init__(self) -> None:
-        self.waiting = [(str(place), deed) for place, deed in enumerate(self.deeds)]
-        self.lock = threading.Lock()
-        self.taken: dict[str, str] = {}
-
-    def pids(self, name: str) -> list[int]:
-        """What the cell wrote down of its process and its child's."""
-        path = self.root / f"{name}.pids"
-        return [int(text) for text in path.read_text().split()] if path.is_file() else []
-
-    def take(self, stopped: Callable[[], bool]) -> Job | None:
-        if self.taken:
-            time.sleep(self.pause)
-        with self.lock:
-            if not self.waiting or stopped():
-                return None
-            name, deed = self.waiting.pop(0)
-            self.taken[name] = deed
-        workspace = Store(self.root).begin("paper", f"cell{name}")
-        order = Order(
-            score_key={}, task="", dataset="", weights={}, code="", device="cpu", cost=False,
-            root=str(self.root / f"{name}.pids"), options={"do": deed, **self.options}, folder=str(workspace.path),
-        )  # fmt: skip
-        return Job(make_cell(fold=name), order, workspace, self.timeout)
-
-    def give_back(self, job: Job) -> None:
-        with self.lock:
-            self.given_back += 1
-            self.waiting.insert(0, (job.cell.fold, self.taken.pop(job.cell.fold)))
-
-    def finish(self, job: Job, outcome: dict[str, Any]) -> None:
-        self.outcomes[job.cell.fold] = {**outcome, "folder": job.workspace.path}
-
-    def abandon(self, reason: str) -> None:
-        self.abandoned = reason
-
-    def of(self, name: str) -> tuple[str, str]:
-        return self.outcomes[name]["status"], self.outcomes[name]["reason"]
-
-
-class TinyExecutor(LocalExecutor):
-    worker_module = "tiny_worker"
-    start_timeout = 60.0
+from vidsuite_core.runner.executor import Job
 
 
 @pytest.fixture(autouse=True)
@@ -92,44 +24,31 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
 
 
-def run(queue: Queue, slots: list[Slot] | None = None, start_timeout: float = 60) -> list[Event]:
-    events: list[Event] = []
-    executor = TinyExecutor(slots or [CPU], events.append)
-    executor.start_timeout = start_timeout
-    executor.run(queue)
-    return events
-
-
-def gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-
-
-def test_one_warm_worker_runs_many_cells_and_ends_with_them(tmp_path: Path) -> None:
+def test_one_warm_worker_runs_many_cells_each_in_a_process_of_its_own_and_ends_with_them(tmp_path: Path) -> None:
     queue = Queue(tmp_path, ["work"] * 3)
-    events = run(queue)
+    events = run(queue).events
     assert [queue.of(name) for name in "012"] == [("ok", "")] * 3
-    pids = {queue.outcomes[name]["details"]["pid"] for name in "012"}
-    assert len(pids) == 1
-    assert gone(pids.pop())
+    workers = {queue.outcomes[name]["details"]["worker"] for name in "012"}
+    assert len(workers) == 1
+    assert len({queue.outcomes[name]["details"]["pid"] for name in "012"} - workers) == 3
+    assert gone(workers.pop())
     assert [event.what for event in events] == ["starting worker", "work", "work", "work"]
+
+
+def test_cells_of_another_kind_get_another_worker(tmp_path: Path) -> None:
+    queue = Queue(tmp_path, ["work"] * 4, codes=["ours", "ours", "theirs", "ours"])
+    run(queue)
+    workers = [queue.outcomes[name]["details"]["worker"] for name in "0123"]
+    assert workers[0] == workers[1]
+    assert len(set(workers)) == 3
 
 
 def test_each_slot_has_a_worker_that_sees_its_device_alone(tmp_path: Path) -> None:
     queue = Queue(tmp_path, ["work"] * 6, pause=0.05)
     run(queue, GPUS)
-    seen = {(o["details"]["pid"], o["details"]["visible"]) for o in queue.outcomes.values()}
+    seen = {(o["details"]["worker"], o["details"]["visible"]) for o in queue.outcomes.values()}
     assert {visible for _, visible in seen} <= {"GPU-0", "GPU-1"}
-    assert len(seen) == len({pid for pid, _ in seen})
+    assert len(seen) == len({worker for worker, _ in seen})
 
 
 def test_a_cell_without_a_gpu_sees_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,88 +58,46 @@ def test_a_cell_without_a_gpu_sees_none(tmp_path: Path, monkeypatch: pytest.Monk
     assert queue.outcomes["0"]["details"]["visible"] == ""
 
 
-@pytest.mark.parametrize(
-    ("deed", "reason"),
-    [
-        ("kill", "the worker process was killed by signal SIGKILL"),
-        ("signal", f"the worker process was killed by signal {signal.SIGRTMIN + 6}"),
-        ("exit", "the worker process ended with exit code 3"),
-        ("no_json", "the worker process ended with exit code 1: TypeError: Object of type set is not JSON"),
-    ],
-)
-def test_a_worker_that_dies_fails_its_cell_and_is_replaced(tmp_path: Path, deed: str, reason: str) -> None:
-    queue = Queue(tmp_path, ["work", deed, "work"])
+def test_a_worker_that_dies_fails_its_cell_and_is_replaced(tmp_path: Path) -> None:
+    queue = Queue(tmp_path, ["work", "kill_worker", "work"])
     run(queue)
-    assert queue.of("1")[0] == "failed"
-    assert queue.of("1")[1].startswith(reason)
+    assert queue.of("1") == ("failed", "its worker ended with signal SIGKILL")
     assert queue.of("0") == queue.of("2") == ("ok", "")
-    first, second = (queue.outcomes[name]["details"]["pid"] for name in "02")
-    assert first != second
+    assert len({queue.outcomes[name]["details"]["worker"] for name in "02"}) == 2
 
 
-def test_a_cell_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
-    queue = Queue(tmp_path, ["hang", "work"], timeout=1.5)
-    run(queue)
-    assert queue.of("0") == ("timeout", "not finished after 2 s (see --timeout)")
-    assert queue.of("1") == ("ok", "")
-    until(lambda: all(gone(pid) for pid in queue.pids("0")))
+BAD_STARTS = {
+    "raise": "RuntimeError: no driver for this device",
+    "exit": "it ended with exit code 7 and said nothing",
+    "kill": "it ended with signal SIGKILL and said nothing",
+    "garbage": "it said what is no message: b'hello'",
+}
 
 
-def test_a_dead_worker_is_noticed_though_a_child_holds_its_pipes_open(tmp_path: Path) -> None:
-    queue = Queue(tmp_path, ["kill_self_leaving_a_child", "work"])
-    start = time.monotonic()
-    run(queue)
-    assert time.monotonic() - start < 20
-    assert queue.of("0") == ("failed", "the worker process was killed by signal SIGKILL")
-    assert queue.of("1") == ("ok", "")
-    until(lambda: all(gone(pid) for pid in queue.pids("0")))
-
-
-def test_a_worker_that_closes_its_pipes_and_stays_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_GRACE", 0.2)
-    queue = Queue(tmp_path, ["close_pipes_and_hang", "work"])
-    run(queue)
-    assert [queue.of(name)[0] for name in "01"] == ["failed", "ok"]
-
-
-def test_a_worker_that_dies_between_two_cells_costs_neither(tmp_path: Path) -> None:
-    queue = Queue(tmp_path, ["die_later", "work"], pause=1)
-    run(queue)
-    assert [queue.of(name) for name in "01"] == [("ok", "")] * 2
-
-
-def test_what_a_cell_prints_goes_to_its_log(tmp_path: Path) -> None:
-    queue = Queue(tmp_path, ["say", "work"])
-    run(queue)
-    log = (queue.outcomes["0"]["folder"] / LOG).read_text()
-    assert log == "hello from python\nhello from a child\nhello from stderr\n"
-    assert (queue.outcomes["1"]["folder"] / LOG).read_text() == ""
-
-
-def test_a_large_order_arrives_whole_and_many_messages_come_back(tmp_path: Path) -> None:
-    queue = Queue(tmp_path, ["measure", "talk"], options={"load": "x" * 2_000_000})
-    events = run(queue)
-    assert queue.outcomes["0"]["details"]["length"] == 2_000_000
-    assert [event.done for event in events if event.what == "step"] == list(range(1000))
-
-
-@pytest.mark.parametrize(
-    ("start", "reason"),
-    [
-        ("raise", "RuntimeError: no driver for this device"),
-        ("exit", "it ended with exit code 7 and said nothing"),
-    ],
-)
-def test_a_worker_that_does_not_start_gives_its_job_back_and_all_are_abandoned_with_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str, reason: str
+@pytest.mark.parametrize("start", BAD_STARTS)
+def test_a_worker_that_never_starts_gives_its_job_back_and_what_is_left_is_not_run_for_the_true_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str
 ) -> None:
     monkeypatch.setenv("TINY_START", start)
     queue = Queue(tmp_path, ["work"] * 3)
-    run(queue)
-    assert queue.abandoned == f"no worker could be started: {reason}"
+    heard = run(queue)
+    assert queue.abandoned == f"no worker could be started: {BAD_STARTS[start]}"
     assert queue.given_back == 1
     assert queue.outcomes == {}
     assert len(queue.waiting) == 3
+    assert len(heard.events) == 3
+
+
+@pytest.mark.parametrize("start", BAD_STARTS)
+def test_a_worker_that_dies_once_while_it_starts_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    monkeypatch.setenv("TINY_START", f"once: {start}")
+    monkeypatch.setenv("TINY_MARK", str(tmp_path / "mark"))
+    queue = Queue(tmp_path, ["work"] * 3)
+    heard = run(queue)
+    assert [queue.of(name) for name in "012"] == [("ok", "")] * 3
+    assert heard.events[1].what == f"starting worker again, since {BAD_STARTS[start]}"
 
 
 def test_a_worker_that_is_not_ready_in_time_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,6 +105,19 @@ def test_a_worker_that_is_not_ready_in_time_is_ended(tmp_path: Path, monkeypatch
     queue = Queue(tmp_path, ["work"])
     run(queue, start_timeout=1)
     assert queue.abandoned == "no worker could be started: it was not ready after 1 s"
+
+
+@pytest.mark.parametrize("closed", [(0,), (0, 1), (0, 1, 2)])
+def test_closed_standard_streams_harm_no_worker(tmp_path: Path, closed: tuple[int, ...]) -> None:
+    code = (
+        "import os, sys, json; from pathlib import Path; import test_local as t\n"
+        f"for number in {closed}: os.close(number)\n"
+        "queue = t.Queue(Path(sys.argv[1]), ['work', 'say']); t.run(queue)\n"
+        "found = [queue.of(name) for name in '01']\n"
+        "Path(sys.argv[1], 'found.json').write_text(json.dumps(found))\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert json.loads((tmp_path / "found.json").read_text()) == [["ok", ""]] * 2
 
 
 def test_a_python_that_cannot_be_run_is_a_worker_that_does_not_start(
@@ -308,7 +198,7 @@ def test_a_worker_ends_itself_when_the_main_process_dies_in_the_middle_of_an_ord
     read, write = os.pipe()
     answer_read, answer_write = os.pipe()
     worker = subprocess.Popen(
-        [sys.executable, "-P", "-m", "tiny_worker", str(read), str(answer_write)],
+        [sys.executable, "-P", "-m", "tiny_worker", str(read), str(answer_write), ""],
         pass_fds=(read, answer_write),
         start_new_session=True,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
@@ -316,8 +206,8 @@ def test_a_worker_ends_itself_when_the_main_process_dies_in_the_middle_of_an_ord
     )
     os.close(read)
     os.close(answer_write)
-    assert b"ready" in os.read(answer_read, 100)
-    os.write(write, b'{"score_key": {')
+    assert b"ready" in os.read(answer_read, 4096)
+    os.write(write, b'{"kind": "order", "order": {')
     os.close(write)
     assert worker.wait(20) == -signal.SIGKILL
     os.close(answer_read)

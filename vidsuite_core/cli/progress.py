@@ -36,7 +36,7 @@ def watcher_for(console: Console) -> Iterator[Watcher]:
 def summary(outcome: Outcome) -> str:
     """One line on what came of a cell."""
     if outcome.attempt is None:
-        return printable(f"failed   {outcome.cell.title}: {outcome.problem}")
+        return printable(f"{'–':<8} {outcome.cell.title}: {outcome.problem}")
     record = outcome.attempt.record
     if record.status != "ok":
         line = f"{record.status:<8} {outcome.cell.title}: {record.reason} (log: {outcome.attempt.path / 'log.txt'})"

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vidsuite_core.support.ids import digest
+
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
@@ -34,3 +36,9 @@ class Order:
     folder: str
     cost: bool
     keep: Sequence[str] = ()
+
+    @property
+    def kind(self) -> str:
+        """Hash of what a worker may have loaded before the cell begins: cells that share it can share a worker."""
+        imports = self.score_key.get("config", {}).get("custom_imports")
+        return digest([self.code, self.task, self.dataset, imports, self.device])

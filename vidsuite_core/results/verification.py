@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.results.cell import Cell
 from vidsuite_core.specs import resolve
+from vidsuite_core.support.files import read_predictions
 from vidsuite_core.support.ids import digest
 from vidsuite_core.tasks.base import Task, select_variant, variants
 
@@ -33,16 +35,40 @@ def recomputed(suite: Suite, attempt: Attempt) -> tuple[Task, dict[str, np.ndarr
     task: Task = resolve(suite.tasks[record.cell.task].spec.builder)(record.classes)
     faults = [*attempt.faulty_files(), *false_identity(record, task)]
     arrays = attempt.predictions()
+    return task, arrays, faults + disagreements(task, record, arrays)
+
+
+def disagreements(task: Task, record: Record, arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """In what stored predictions differ from the recorded scores.
+
+    Raises:
+        VidsuiteError: they are not of the task's form.
+    """
     if hollow := [name for name, value in arrays.items() if value.dtype.itemsize == 0]:
         raise VidsuiteError(f"predictions' {hollow[0]!r} has items of no bytes, of which any number fits a small file")
+    faults = []
     for name in ("", *variants(arrays)):
         chosen = select_variant(arrays, name)
         task.check(chosen)
         shown = record.variants.get(name, {}) if name else record.scores
         faults += _differences(task.score(chosen), {key: score.value for key, score in shown.items()}, name)
     unfounded = set(record.variants) - set(variants(arrays))
-    faults += [f"scores of variant {name!r} have no predictions" for name in sorted(unfounded)]
-    return task, arrays, faults
+    return faults + [f"scores of variant {name!r} have no predictions" for name in sorted(unfounded)]
+
+
+def unsound(builder: str, predictions: Path, record: Record) -> str:
+    """What bars an attempt that is about to be kept from being ok, its file read as readers read it; "" where nothing.
+
+    Args:
+        builder: of its task.
+    """
+    try:
+        faults = disagreements(resolve(builder)(record.classes), record, read_predictions(predictions))
+    except VidsuiteError as error:
+        return str(error).replace(f"{predictions.parent}/", "")
+    except Exception as error:  # a plugin's task may raise anything
+        return f"{type(error).__name__}: {error}"
+    return faults[0] if faults else ""
 
 
 def false_identity(record: Record, task: Task | type[Task]) -> list[str]:

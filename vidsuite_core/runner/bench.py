@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from vidsuite_core.errors import UsageError
 from vidsuite_core.results.cell import Cell
 from vidsuite_core.results.store import Store
-from vidsuite_core.runner.devices import Slot, parse_devices
-from vidsuite_core.runner.executor import Event
+from vidsuite_core.runner.executor import Event, Executor, Resources
 from vidsuite_core.runner.initial_weights import InitialWeights
 from vidsuite_core.runner.planner import Planner
 from vidsuite_core.runner.schedule import Outcome, Planned, Schedule
@@ -35,6 +34,7 @@ class BenchOptions:
     preset: str = QUICK
     seeds: int = 1
     devices: str = "auto"
+    workers_per_device: int = 1
     executor: str = "local"
     out: Path = Path("runs")
     data: Path | None = None
@@ -121,10 +121,11 @@ class Session:
 
     def __init__(self, suite: Suite, options: BenchOptions, watcher: Watcher) -> None:
         self.suite, self.options, self.watcher = suite, options, watcher
-        self._slots = _slots(options.devices, watcher)
+        resources = Resources(options.devices, options.workers_per_device)
+        self._executor: Executor = resolve(suite.executors[options.executor].spec.builder)(resources, watcher)
+        self._slot = self._executor.slots()[0]
         self._weights = InitialWeights(suite, options.weights, options.preset == QUICK, watcher.say, watcher.preparing)
         self._weights.may_fetch = not options.dry_run
-        self._executor = suite.executors[options.executor].spec.builder
 
     def plan(self, seeds: Sequence[int]) -> list[Planned]:
         """The cells that the options ask for, data and weights prepared; raises as `bench` does."""
@@ -140,7 +141,7 @@ class Session:
 
     def _planners(self) -> Iterator[Planner]:
         for benchmark in _benchmarks(self.suite, self.options):
-            yield Planner(self.suite, self.options, self.watcher, benchmark, self._slots[0], self._weights)
+            yield Planner(self.suite, self.options, self.watcher, benchmark, self._slot, self._weights)
 
     def run(self, planned: Sequence[Planned]) -> Results:
         """Run cells of the plan, or reuse what was run before."""
@@ -157,18 +158,8 @@ class Session:
             notify("vidsuite_cell_started", cell=cell)
 
         schedule = Schedule(Store(self.options.out), planned, started, finished, watcher.say, self.options.fresh)
-        resolve(self._executor)(self._slots, watcher.event).run(schedule)
+        self._executor.run(schedule)
         return Results(cells, {outcome.cell.cell_id: outcome for outcome in schedule.outcomes})
-
-
-def _slots(devices: str, watcher: Watcher) -> list[Slot]:
-    slots = parse_devices(devices)
-    if devices == "auto" and len({slot.kind for slot in slots}) > 1:
-        slots = [slot for slot in slots if slot.kind == slots[0].kind]
-        watcher.say(f"of several classes of device only {slots[0].kind} is used; --devices chooses others")
-    if len({slot.kind for slot in slots}) > 1:
-        raise UsageError(f"--devices {devices} mixes device classes, whose speeds do not compare; run them apart")
-    return slots
 
 
 def _benchmarks(suite: Suite, options: BenchOptions) -> list[BenchmarkHandle]:

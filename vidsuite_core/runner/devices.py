@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidsuite_core.errors import UsageError
+from vidsuite_core.runner.processes import divided, processors
 from vidsuite_core.support.environment import cpu_model
 
 
@@ -21,17 +23,32 @@ class Slot:
         kind: the device class, within which speed is compared ("cpu: AMD EPYC", "cuda: NVIDIA H200").
         visible: value of CUDA_VISIBLE_DEVICES for the slot's worker.
         precision: what `precision="auto"` stands for: "bf16" where the device computes in it natively, else "fp32".
+        processors: the processors that its cells may use, so that workers do not fight for them; () for all.
+        number: tells slots of one device apart.
     """
 
     device: str
     kind: str
     visible: str
     precision: str
+    processors: tuple[int, ...] = ()
+    number: int = 0
+
+    @property
+    def name(self) -> str:
+        """A name that no other slot of a run has."""
+        return f"{self.device}#{self.number}" if self.number else self.device
 
     @property
     def on_gpu(self) -> bool:
         """Whether cells run on a GPU here."""
         return self.device != "cpu"
+
+
+def shared_out(slots: Sequence[Slot], workers: int) -> list[Slot]:
+    """`workers` slots on each device, with this machine's processors divided among all of them."""
+    shares = iter(divided(processors(), len(slots) * workers))
+    return [replace(slot, number=number, processors=next(shares)) for slot in slots for number in range(workers)]
 
 
 def parse_devices(text: str) -> list[Slot]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,8 +36,22 @@ class Event:
     total: int = 0
 
 
+class Listener(Protocol):
+    """What an executor tells of a run's progress; called from any thread."""
+
+    def say(self, line: str) -> None:
+        """A line for the user."""
+
+    def event(self, event: Event) -> None:
+        """Progress of a cell."""
+
+
 class Jobs(Protocol):
-    """Where executors get jobs; safe to be called from several threads."""
+    """Where executors get jobs; safe to be called from several threads.
+
+    A job's folder is claimed by the process that took it, which must call the workspace's `heartbeat` while the job is
+    under way. Where the job runs on its own somewhere else, that place claims the folder and beats: see `place`.
+    """
 
     def take(self, stopped: Callable[[], bool]) -> Job | None:
         """The next job, or None where nothing is left; waits for cells of other processes until `stopped()`."""
@@ -46,23 +60,42 @@ class Jobs(Protocol):
         """Put back a job that was not begun (its worker did not start)."""
 
     def finish(self, job: Job, outcome: dict[str, Any]) -> None:
-        """Keep what came of a job: the fields of `Record` that its run tells, at least `status` and `reason`."""
+        """Keep what came of a job: the fields of `Record` that its run tells, at least `status` and `reason`.
+
+        `hardware` and `software` among them are those of the place where it ran.
+        """
 
     def abandon(self, reason: str) -> None:
-        """Fail all jobs that are left: no slot can run them."""
+        """Leave all jobs that are left as not run: no slot can run them."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a user lets a run use: devices (see `devices.parse_devices`), and workers on each of them."""
+
+    devices: str = "auto"
+    workers_per_device: int = 1
 
 
 class Executor(ABC):
     """Runs jobs until none is left.
 
     Args:
-        slots: the device slots to use.
-        notify: called with each event, from any thread.
+        resources: what it may use.
+        listener: told of each event, and of what the user should know.
     """
 
-    def __init__(self, slots: Sequence[Slot], notify: Callable[[Event], None]) -> None:
-        self.slots = list(slots)
-        self.notify = notify
+    def __init__(self, resources: Resources, listener: Listener) -> None:
+        self.resources = resources
+        self.listener = listener
+
+    @abstractmethod
+    def slots(self) -> list[Slot]:
+        """The slots that it has, all of one class of device, for which cells are planned.
+
+        Raises:
+            UsageError: the devices that are asked for are not there, or are of several classes.
+        """
 
     @abstractmethod
     def run(self, jobs: Jobs) -> None:

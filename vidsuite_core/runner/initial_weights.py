@@ -152,7 +152,7 @@ class InitialWeights:
 
     def _parse(self, text: str) -> tuple[str, Path]:
         name, separator, file = text.rpartition("=")
-        path = Path(file)
+        path = Path(file).absolute()
         if not path.is_file():
             raise UsageError(f"--weights {text}: there is no file {path}")
         if not separator:

@@ -1,4 +1,4 @@
-"""The local executor: one warm worker process a device slot, replaced when it dies."""
+"""The local executor: one worker a device slot, replaced when it dies or when cells of another kind are due."""
 
 from __future__ import annotations
 
@@ -7,26 +7,42 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from vidsuite_core.runner.devices import Slot
-from vidsuite_core.runner.executor import Event, Executor, Job, Jobs
-from vidsuite_core.runner.process import START_TIMEOUT, WorkerFailed, WorkerProcess
-
-_SPENT = ("timeout", "out_of_memory", "interrupted")
-"""Outcomes after which a worker is not used again."""
+from vidsuite_core.errors import UsageError
+from vidsuite_core.runner.devices import Slot, parse_devices, shared_out
+from vidsuite_core.runner.executor import Event, Executor, Job, Jobs, Listener, Resources
+from vidsuite_core.runner.process import MODULE, START_TIMEOUT, WorkerFailed, WorkerProcess
 
 
 class LocalExecutor(Executor):
-    """Runs cells on this machine; a slot whose worker fails to start is given up, and its job put back.
+    """Runs cells on this machine; a slot whose worker fails to start several times is given up, and its job put back.
 
-    `worker_module` is what `python -m` runs as a worker, and `start_timeout` the seconds until it must be ready.
+    `worker_module` is what `python -m` runs as a worker, `start_timeout` the seconds until it must be ready, and
+    `pauses` the seconds before each further try to start one.
     """
 
-    worker_module = "vidsuite_core.runner.worker"
+    worker_module = MODULE
     start_timeout = START_TIMEOUT
+    pauses = (1.0, 5.0)
+
+    def __init__(self, resources: Resources, listener: Listener) -> None:
+        super().__init__(resources, listener)
+        self._noted: set[str] = set()
+        self._lock = threading.Lock()
+
+    def slots(self) -> list[Slot]:
+        """See `Executor.slots`; of several classes of device "auto" takes the first."""
+        slots = parse_devices(self.resources.devices)
+        kinds = list(dict.fromkeys(slot.kind for slot in slots))
+        if len(kinds) > 1 and self.resources.devices != "auto":
+            raise UsageError(f"--devices {self.resources.devices} mixes device classes, whose speeds do not compare; "
+                             "run them apart")  # fmt: skip
+        if len(kinds) > 1:
+            self.listener.say(f"of several classes of device only {kinds[0]} is used; --devices chooses others")
+        return shared_out([slot for slot in slots if slot.kind == kinds[0]], self.resources.workers_per_device)
 
     def run(self, jobs: Jobs) -> None:
         """See `Executor.run`."""
-        slots, reason = self.slots, ""
+        slots, reason = self.slots(), ""
         while slots:
             failures = self._serve_all(slots, jobs)
             if not failures:
@@ -55,7 +71,7 @@ class LocalExecutor(Executor):
         # Not Thread.join: when a signal interrupts it, CPython 3.11 takes the thread for ended.
         ended: queue.SimpleQueue[Slot] = queue.SimpleQueue()
         for slot in slots:
-            threading.Thread(target=serve, args=(slot,), name=slot.device).start()
+            threading.Thread(target=serve, args=(slot,), name=slot.name).start()
         running = len(slots)
         while running:
             try:
@@ -72,13 +88,14 @@ class LocalExecutor(Executor):
         worker: WorkerProcess | None = None
         try:
             while not stop.is_set() and (job := jobs.take(stop.is_set)) is not None:
-                if worker is not None and not worker.alive:  # it died while there was nothing to do
+                # one that died while there was nothing to do, or that has loaded what these cells do not
+                if worker is not None and not (worker.alive and worker.kind == job.order.kind):
                     worker.kill()
                     worker = None
                 if worker is None:
                     worker = self._start(slot, jobs, job, stop)
                 outcome = self._run(worker, job, slot, stop)
-                if outcome["status"] in _SPENT or not worker.alive:  # before its folder is moved into place
+                if outcome["status"] == "interrupted" or not worker.alive:  # before its folder is moved into place
                     worker.kill()
                     worker = None
                 jobs.finish(job, outcome)
@@ -87,15 +104,33 @@ class LocalExecutor(Executor):
                 worker.kill()
 
     def _start(self, slot: Slot, jobs: Jobs, job: Job, stop: threading.Event) -> WorkerProcess:
-        self.notify(Event(slot.device, job.cell, "starting worker"))
+        self.listener.event(Event(slot.name, job.cell, "starting worker"))
         try:
-            return WorkerProcess(self.worker_module, slot, stop, self.start_timeout)
+            for pause in self.pauses:
+                try:
+                    return WorkerProcess(slot, stop, self.worker_module, self.start_timeout)
+                except WorkerFailed as error:
+                    if stop.wait(pause):
+                        raise
+                    self.listener.event(Event(slot.name, job.cell, f"starting worker again, since {error}"))
+            return WorkerProcess(slot, stop, self.worker_module, self.start_timeout)
         except BaseException:
             jobs.give_back(job)
             raise
 
     def _run(self, worker: WorkerProcess, job: Job, slot: Slot, stop: threading.Event) -> dict[str, Any]:
-        def progress(message: dict[str, Any]) -> None:
-            self.notify(Event(slot.device, job.cell, message["what"], message["done"], message["total"]))
+        def hear(message: dict[str, Any]) -> None:
+            if message["kind"] == "note":
+                self._note(message["text"])
+            else:
+                self.listener.event(Event(slot.name, job.cell, message["what"], message["done"], message["total"]))
 
-        return worker.run(job, progress, stop)
+        return worker.run(job.order, job.timeout, hear, stop, job.workspace.heartbeat)
+
+    def _note(self, text: str) -> None:
+        """Say what a cell's process noted, once: each cell may note the same."""
+        with self._lock:
+            new = text not in self._noted
+            self._noted.add(text)
+        if new:
+            self.listener.say(text)

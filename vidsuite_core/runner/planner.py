@@ -72,7 +72,8 @@ class Planner:
 
     def _open(self, handle: DatasetHandle) -> Dataset:
         options = self.definition.options(handle.key, self.options.preset)
-        return handle.open(self.options.data or handle.home(options), **options)
+        root = (self.options.data or handle.home(options)).absolute()  # wherever a plugin goes
+        return handle.open(root, **options)
 
     def _datasets(self) -> list[DatasetHandle]:
         listed, full_name = self.definition.datasets, self.definition.full_name

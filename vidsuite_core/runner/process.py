@@ -1,9 +1,9 @@
-"""A worker process as the main process sees it: orders go in, messages come out, and its end is told apart."""
+"""A worker as its owner sees it: orders go in, messages come out, and its end is told apart."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
+import fcntl
 import os
 import select
 import signal
@@ -12,19 +12,32 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vidsuite_core.runner.devices import Slot
-from vidsuite_core.runner.executor import Job
+from vidsuite_core.runner.messages import PROTOCOL, Broken, Lines, Message, written
+from vidsuite_core.runner.processes import end_descendants, oom_kills, signal_name
+
+if TYPE_CHECKING:
+    from vidsuite_core.engine.order import Order
+    from vidsuite_core.runner.devices import Slot
 
 START_TIMEOUT = 300.0
 """Seconds that a worker may take to import its libraries."""
-_HEARTBEAT = 30.0
+MODULE = "vidsuite_core.runner.worker"
+HEARTBEAT = 30.0
+"""Seconds between two signs of life of a job that is under way."""
+FOLDERS = ("VIDSUITE_CACHE", "VIDSUITE_DATA", "VIDSUITE_WEIGHTS", "XDG_CACHE_HOME")
+"""Variables that name folders, which may be relative to where the run was started."""
 _GRACE = 10.0
 """Seconds that a worker may take to end once it has closed its pipe."""
+_OVERDUE = 60.0
+"""Seconds after a cell's time-out within which its worker must have ended it."""
+_LAST = 1 << 14
+"""Bytes of the end of what a worker printed that are looked at for a reason."""
 
 
 class WorkerFailed(Exception):
@@ -32,33 +45,47 @@ class WorkerFailed(Exception):
 
 
 class WorkerProcess:
-    """A worker process and its two pipes.
+    """A worker and its two pipes.
 
     Args:
-        module: what `python -m` runs.
-        slot: the device that it sees.
+        slot: the device and the processors that it sees.
         stop: once set, waiting for the worker ends.
+        module: what `python -m` runs.
         start_timeout: seconds until it must say that it is ready.
+
+    Attributes:
+        place: `hardware` and `software` of where it runs, as records hold them.
+        kind: what it has loaded beforehand, see `Order.kind`; "" before its first order.
 
     Raises:
         WorkerFailed: it did not start.
     """
 
-    def __init__(self, module: str, slot: Slot, stop: threading.Event, start_timeout: float) -> None:
-        read_orders, self._orders = os.pipe()
-        self._messages, write_messages = os.pipe()
+    def __init__(
+        self, slot: Slot, stop: threading.Event, module: str = MODULE, start_timeout: float = START_TIMEOUT
+    ) -> None:
+        self.kind = ""
+        self._lines = Lines("ready", "note", "progress", "outcome")
+        self._received: deque[Message] = deque()
+        read_orders, self._orders = _pipe()
+        self._messages, write_messages = _pipe()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
-        self._buffer = b""
-        environment = dict(os.environ, CUDA_VISIBLE_DEVICES=slot.visible, PYTHONUNBUFFERED="1")
-        environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # what a cell prints never fails it
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", module, str(read_orders), str(write_messages)],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    module,
+                    str(read_orders),
+                    str(write_messages),
+                    ",".join(map(str, slot.processors)),
+                ],
                 pass_fds=(read_orders, write_messages),
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=subprocess.STDOUT,
-                env=environment,
+                env=_environment(slot),
                 start_new_session=True,
             )
         except OSError as error:
@@ -67,70 +94,112 @@ class WorkerProcess:
         finally:
             os.close(read_orders)
             os.close(write_messages)
-        deadline = time.monotonic() + start_timeout
-        message = self._receive(deadline, stop)
-        if message is None or message["kind"] != "ready":
+        try:
+            self.place = self._await_ready(time.monotonic() + start_timeout, start_timeout, stop)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _await_ready(self, deadline: float, seconds: float, stop: threading.Event) -> dict[str, Any]:
+        try:
+            message = self._receive(deadline, stop)
+        except Broken as error:
+            raise WorkerFailed(f"it said what is no message: {error}") from error
+        if message is None:
             late = self.alive and time.monotonic() >= deadline
             self._end()
-            silent = f"it ended with exit code {self._process.returncode} and said nothing"
-            words = f"it was not ready after {start_timeout:.0f} s" if late else self._last_words() or silent
-            self._close()
-            raise WorkerFailed(words)
+            silent = f"it ended with {_ended(self._process.returncode)} and said nothing"
+            raise WorkerFailed(f"it was not ready after {seconds:.0f} s" if late else self._last_words() or silent)
+        if message["kind"] != "ready" or message["protocol"] != PROTOCOL:
+            raise WorkerFailed(f"it speaks another protocol than {PROTOCOL}")
+        return {"hardware": message["hardware"], "software": message["software"]}
 
     @property
     def alive(self) -> bool:
         """Whether the process still runs."""
         return self._process.poll() is None
 
-    def run(self, job: Job, progress: Callable[[dict[str, Any]], None], stop: threading.Event) -> dict[str, Any]:
-        """Run a job to its outcome, whatever becomes of the process."""
-        kills = _oom_kills()
-        deadline = time.monotonic() + job.timeout if job.timeout else None
+    def run(
+        self,
+        order: Order,
+        timeout: float | None,
+        hear: Callable[[Message], None],
+        stop: threading.Event,
+        beat: Callable[[], None],
+    ) -> dict[str, Any]:
+        """Run an order to its outcome, whatever becomes of the process.
+
+        Args:
+            timeout: seconds that the cell may take.
+            hear: called with each note and each step of progress.
+            stop: once set, the outcome is "interrupted"; the worker is then of no more use.
+            beat: called now and then while the cell runs.
+        """
+        self.kind = order.kind
+        kills = oom_kills()
+        overdue = time.monotonic() + timeout + _OVERDUE if timeout else float("inf")
         try:
-            self._send((json.dumps(dataclasses.asdict(job.order)) + "\n").encode())
+            message = written("order", order=dataclasses.asdict(order), timeout=timeout)
+        except (ValueError, TypeError) as error:
+            return self._failed(f"its order cannot be passed on: {error}")
+        try:
+            self._send(message)
+            outcome = self._outcome(overdue, hear, stop, beat)
         except OSError:
-            return self._death(kills)
-        beat = 0.0
-        while True:
-            if time.monotonic() - beat > _HEARTBEAT:
-                job.workspace.heartbeat()
-                beat = time.monotonic()
-            message = self._receive(min(deadline or float("inf"), time.monotonic() + _HEARTBEAT), stop)
+            outcome = None
+        except Broken as error:
+            self._end()
+            return self._failed(f"its worker said what is no message: {error}")
+        if outcome is not None:
+            return outcome
+        if stop.is_set():
+            return {**self.place, "status": "interrupted", "reason": "stopped by the user; the same command goes on"}
+        if self.alive and time.monotonic() >= overdue:
+            self._end()
+            return {**self.place, "status": "timeout", "reason": f"not finished after {timeout:.0f} s (see --timeout)"}
+        return self._death(kills)
+
+    def _outcome(
+        self, overdue: float, hear: Callable[[Message], None], stop: threading.Event, beat: Callable[[], None]
+    ) -> dict[str, Any] | None:
+        beaten = float("-inf")
+        while self.alive or self._received:
+            if time.monotonic() - beaten >= HEARTBEAT:
+                beat()
+                beaten = time.monotonic()
+            message = self._receive(min(overdue, beaten + HEARTBEAT), stop)
             if message is None:
-                if stop.is_set():
-                    return {"status": "interrupted", "reason": "stopped by the user; the same command goes on"}
-                if not self.alive:
-                    return self._death(kills)
-                if deadline and time.monotonic() >= deadline:
-                    return {"status": "timeout", "reason": f"not finished after {job.timeout:.0f} s (see --timeout)"}
+                if stop.is_set() or time.monotonic() >= overdue:
+                    return None
             elif message["kind"] == "outcome":
-                outcome: dict[str, Any] = message["outcome"]
-                return outcome
+                return {**self.place, **message["outcome"], "software": self.place["software"]}
             else:
-                progress(message)
+                hear(message)
+        return None
 
     def kill(self) -> None:
-        """End the process, its children and its pipes."""
+        """End the process, all that it has started, and its pipes."""
         self._end()
         self._close()
 
     def _end(self) -> None:
+        end_descendants(self._process.pid)  # those too that left its group
         with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a dead group
             os.killpg(self._process.pid, signal.SIGKILL)  # the group outlives its leader: data loaders, decoders
         self._process.wait()
 
     def _close(self) -> None:
-        os.close(self._orders)
-        os.close(self._messages)
+        for descriptor in (self._orders, self._messages):
+            os.close(descriptor)
         self._output.close()
 
     def _send(self, data: bytes) -> None:
         while data:
             data = data[os.write(self._orders, data) :]
 
-    def _receive(self, deadline: float, stop: threading.Event) -> dict[str, Any] | None:
-        """The next message; None at the deadline, on `stop`, or when the process has ended."""
-        while b"\n" not in self._buffer:
+    def _receive(self, deadline: float, stop: threading.Event) -> Message | None:
+        """The next message; None at the deadline, on `stop`, or when the process has ended; raises `Broken`."""
+        while not self._received:
             left = deadline - time.monotonic()
             if left <= 0 or stop.is_set():
                 return None
@@ -139,23 +208,23 @@ class WorkerProcess:
             if not ready and dead:
                 return None  # its children may hold the pipe open
             if ready:
-                chunk = os.read(self._messages, 65536)
-                if not chunk:
+                data = os.read(self._messages, 1 << 16)
+                if not data:
                     self._wait()
                     return None
-                self._buffer += chunk
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        message: dict[str, Any] = json.loads(line)
-        return message
+                self._received += self._lines.feed(data)
+        return self._received.popleft()
 
     def _death(self, kills: int) -> dict[str, Any]:
         code = self._wait()
-        if code == -signal.SIGKILL and _oom_kills() > kills:
-            return {"status": "out_of_memory", "reason": "the worker was killed by the kernel for want of memory"}
-        if code < 0:
-            return {"status": "failed", "reason": f"the worker process was killed by signal {_signal_name(-code)}"}
-        words = f": {self._last_words()}" if self._last_words() else ""
-        return {"status": "failed", "reason": f"the worker process ended with exit code {code}{words}"}
+        if code == -signal.SIGKILL and oom_kills() > kills:
+            reason = "its worker was killed by the kernel for want of memory"
+            return {**self.place, "status": "out_of_memory", "reason": reason}
+        words = self._last_words() if code >= 0 else ""
+        return self._failed(f"its worker ended with {_ended(code)}{words and ': '}{words}")
+
+    def _failed(self, reason: str) -> dict[str, Any]:
+        return {**self.place, "status": "failed", "reason": reason}
 
     def _wait(self) -> int:
         """The exit code of a process that has closed its pipe; one that does not end by itself is killed."""
@@ -167,25 +236,31 @@ class WorkerProcess:
 
     def _last_words(self) -> str:
         """The last line that it printed outside any cell."""
-        self._output.seek(0)
+        self._output.seek(max(0, self._output.seek(0, os.SEEK_END) - _LAST))
         lines = self._output.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
 
 
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # the real-time signals have none
-        return str(number)
+def _environment(slot: Slot) -> dict[str, str]:
+    """The environment of a worker: it holds wherever a plugin goes, and what a cell prints never fails it."""
+    found = dict(os.environ, CUDA_VISIBLE_DEVICES=slot.visible, PYTHONUNBUFFERED="1")
+    found["PYTHONIOENCODING"] = "utf-8:backslashreplace"
+    if slot.processors and not hasattr(os, "sched_setaffinity"):
+        found.setdefault("OMP_NUM_THREADS", str(len(slot.processors)))
+    for name in FOLDERS:
+        if found.get(name):
+            found[name] = str(Path(found[name]).expanduser().absolute())
+    return found
 
 
-def _oom_kills() -> int:
-    """How often the kernel has killed in this control group for want of memory."""
-    for path in (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat")):
-        try:
-            for line in path.read_text().splitlines():
-                if line.startswith("oom_kill "):
-                    return int(line.split()[1])
-        except OSError:
-            continue
-    return 0
+def _ended(code: int) -> str:
+    return f"signal {signal_name(-code)}" if code < 0 else f"exit code {code}"
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe whose ends are none of the standard streams' descriptors, also where these are closed."""
+    ends = os.pipe()
+    moved = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3) for end in ends)
+    for end in ends:
+        os.close(end)
+    return moved[0], moved[1]

@@ -14,14 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.results.cell import Cell
-from vidsuite_core.results.store import KEPT, LOG, Attempt, Store, Workspace
+from vidsuite_core.results.store import KEPT, LOG, PREDICTIONS, Attempt, Store, Workspace
+from vidsuite_core.results.verification import unsound
 from vidsuite_core.runner.executor import Job
 from vidsuite_core.support import code, environment
+from vidsuite_core.support.files import why
 from vidsuite_core.support.ids import differences
 
 if TYPE_CHECKING:
     from vidsuite_core.engine.order import Order
+    from vidsuite_core.results.record import Record
 
+_NOT_TOLD = {
+    "attempt", "created", "cell", "cell_id", "score_id", "score_key", "device", "code", "command", "weights", "log_end",
+    "files", "schema_version",
+}  # fmt: skip
+"""Fields of a record that the plan and the store know, and no cell."""
 LOG_LINES = 20
 """Lines of a log's end that a failed attempt's record carries."""
 _POLL = 0.5
@@ -46,7 +54,10 @@ class Planned:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a cell: its attempt (None only if it could not be kept), and whether an earlier one was reused."""
+    """What came of a cell: its attempt, and whether that is an earlier one.
+
+    Without an attempt, it was not run, or what came of it could not be kept; `problem` says which, and why.
+    """
 
     cell: Cell
     attempt: Attempt | None
@@ -128,7 +139,9 @@ class Schedule:
                 workspace.discard()
                 return None, True
         except OSError as error:
-            self._keep(Outcome(cell, None, problem=f"cannot write below {self.store.root}: {error.strerror}"))
+            self._keep(
+                Outcome(cell, None, problem=f"cannot write below {self.store.root}: {why(error, self.store.root)}")
+            )
             return None, False
         with self._lock:
             self._running[workspace.attempt] = planned
@@ -145,11 +158,17 @@ class Schedule:
         """See `Jobs.finish`; an attempt that cannot be written is reported, and the others go on."""
         with self._lock:
             planned = self._running.pop(job.workspace.attempt)
+        record = _record_or_fault(planned, job.workspace, outcome)
+        if record.status == "ok":
+            fault = unsound(job.order.task, job.workspace.path / PREDICTIONS, record)
+            record = (
+                _failed(planned, job.workspace, outcome, f"its predictions do not hold: {fault}") if fault else record
+            )
         try:
-            attempt = job.workspace.commit(_record_or_fault(planned, job.workspace, outcome))
+            attempt = job.workspace.commit(record)
         except OSError as error:
             job.workspace.discard()
-            problem = f"its attempt could not be written below {self.store.root}: {error.strerror}; free some space"
+            problem = f"its attempt could not be written below {self.store.root}: {why(error, self.store.root)}"
             self._keep(Outcome(job.cell, None, problem=problem))
             return
         self._keep(Outcome(job.cell, attempt))
@@ -158,11 +177,9 @@ class Schedule:
         """See `Jobs.abandon`."""
         while self._waiting:
             planned = self._waiting.popleft()
-            job, claimed = self._try(planned)
-            if job is not None:
-                self.finish(job, {"status": "failed", "reason": reason})
-            elif claimed:
-                self._keep(Outcome(planned.cell, None, problem=f"another process is running it; here, {reason}"))
+            reusable = None if self._fresh else self._reusable(planned)
+            problem = "" if reusable else f"not run: {reason}"
+            self._keep(Outcome(planned.cell, reusable, reused=reusable is not None, problem=problem))
 
     def _reusable(self, planned: Planned) -> Attempt | None:
         """The newest good attempt under the present code and software; else says what differs from the newest."""
@@ -211,28 +228,34 @@ def _files_reason(planned: Planned, newest: Attempt) -> str:
     return f"--keep asks for {lacking[0]}, which was not kept" if lacking else "damaged files"
 
 
-def _record_or_fault(planned: Planned, workspace: Workspace, outcome: Mapping[str, Any]) -> Any:
+def _record_or_fault(planned: Planned, workspace: Workspace, outcome: Mapping[str, Any]) -> Record:
     """The record of what came of a job; a failure where a task or plugin handed back what no record can hold."""
     from pydantic import ValidationError
 
+    if foreign := sorted(_NOT_TOLD.intersection(outcome)):
+        return _failed(
+            planned, workspace, outcome, f"what it handed back says what its run does not tell: {foreign[0]}"
+        )
     try:
         return _record(planned, workspace, outcome)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        reason = f"what it handed back cannot be kept: {where}: {first['msg']}"
-        return _record(planned, workspace, {"status": "failed", "reason": reason})
+        return _failed(planned, workspace, outcome, f"what it handed back cannot be kept: {where}: {first['msg']}")
 
 
-def _record(planned: Planned, workspace: Workspace, outcome: Mapping[str, Any]) -> Any:
+def _failed(planned: Planned, workspace: Workspace, outcome: Mapping[str, Any], reason: str) -> Record:
+    place = {name: outcome[name] for name in ("hardware", "software") if isinstance(outcome.get(name), dict)}
+    return _record(planned, workspace, {**place, "status": "failed", "reason": reason})
+
+
+def _record(planned: Planned, workspace: Workspace, outcome: Mapping[str, Any]) -> Record:
     from vidsuite_core.results.record import CellFields, Record, Weights
 
     cell, outcome = planned.cell, dict(outcome)
     names = ("plugin", "benchmark", "task", "dataset", "model", "fold", "folds", "seed", "preset")
     weights = [Weights(name=name, sha256=sha256) for name, sha256 in cell.score_key["weights"].items()]
     warnings = [*planned.warnings, *outcome.pop("warnings", [])]
-    outcome.setdefault("hardware", environment.hardware())
-    outcome.setdefault("software", environment.software())
     return Record.model_validate(
         {
             "attempt": workspace.attempt,

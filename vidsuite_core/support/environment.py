@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -38,8 +39,20 @@ def software() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """This machine: CPU model and cores, memory in bytes, load now, GPUs with driver; its name only as a hash."""
-    return {**_machine(), "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None}
+    """This machine: CPU model and cores, memory in bytes, load now, GPUs with driver; its name only as a hash.
+
+    `cores` are those that this process might use when it first asked, `threads` those that it computes with now.
+    """
+    return {**_machine(), "threads": _threads(), "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None}
+
+
+def _threads() -> int | None:
+    torch = sys.modules.get("torch")
+    return torch.get_num_threads() if torch else _cores()
+
+
+def _cores() -> int | None:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 @cache
@@ -49,7 +62,7 @@ def _machine() -> dict[str, Any]:
     return {
         "host": host_hash(),
         "cpu": cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": _cores(),
         "memory": psutil.virtual_memory().total,
         "gpus": _gpus(),
     }

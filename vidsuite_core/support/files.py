@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import shutil
 import stat
 import struct
 from io import BufferedReader
@@ -142,3 +144,16 @@ def write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         sync_open(file.fileno(), path)
+
+
+def why(error: OSError, place: Path) -> str:
+    """Why `place`, or something below it, could not be written; of a full disk, how much is free there."""
+    reason = error.strerror or str(error)
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return reason
+    there = next((folder for folder in (place.absolute(), *place.absolute().parents) if folder.is_dir()), Path("/"))
+    try:
+        free = f"{shutil.disk_usage(there).free / 1e6:.1f} MB are free on the disk of {there}"
+    except OSError:
+        free = f"how much is free at {there} cannot be told"
+    return f"{reason} ({free}); free some space"
