@@ -14,9 +14,13 @@ LOOKED_AT = {
     "vidsuite_core/engine/cost.py",  # measures time, after predictions are stored
     "vidsuite_core/engine/order.py",
     "vidsuite_core/results/__init__.py", "vidsuite_core/results/claims.py", "vidsuite_core/results/store.py",
-    "vidsuite_core/runner/__init__.py", "vidsuite_core/runner/worker.py",
+    "vidsuite_core/runner/__init__.py", "vidsuite_core/runner/attendance.py", "vidsuite_core/runner/cellprocess.py",
+    "vidsuite_core/runner/log.py", "vidsuite_core/runner/messages.py", "vidsuite_core/runner/processes.py",
+    "vidsuite_core/runner/worker.py",
     "vidsuite_core/support/__init__.py", "vidsuite_core/support/code.py", "vidsuite_core/support/environment.py",
-    "vidsuite_core/support/files.py", "vidsuite_core/support/ids.py", "vidsuite_core/support/paths.py",
+    "vidsuite_core/support/files.py", "vidsuite_core/support/ids.py",
+    "vidsuite_core/support/litter.py",  # which files of a folder are data: the dataset's fingerprint says so
+    "vidsuite_core/support/paths.py",
     "vidsuite_core/support/surroundings.py", "vidsuite_core/support/text.py",
     "vidsuite_core/weights/__init__.py", "vidsuite_core/weights/download.py",
 }  # fmt: skip

@@ -162,7 +162,7 @@ class Store:
     """The run folder at `root`."""
 
     def __init__(self, root: Path) -> None:
-        self.root = Path(root).absolute()  # whoever changes the working folder later
+        self.root = Path(root)
 
     def cell_folder(self, plugin: str, cell_id: str) -> Path:
         """The folder of a cell's attempts; both names are checked to be single path parts."""

@@ -157,7 +157,8 @@ class Session:
         def started(cell: Cell) -> None:
             notify("vidsuite_cell_started", cell=cell)
 
-        schedule = Schedule(Store(self.options.out), planned, started, finished, watcher.say, self.options.fresh)
+        store = Store(self.options.out.absolute())  # whoever changes the working folder meanwhile
+        schedule = Schedule(store, planned, started, finished, watcher.say, self.options.fresh)
         self._executor.run(schedule)
         return Results(cells, {outcome.cell.cell_id: outcome for outcome in schedule.outcomes})
 
