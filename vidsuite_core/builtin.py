@@ -1,11 +1,14 @@
-"""What the core brings through its own hooks: the four generic tasks, the local executor and the back ends."""
+"""What the core brings through its own hooks: the four generic tasks with their floor, an executor and back ends."""
 
+from pathlib import Path
 from typing import Any
 
 from vidsuite_core.hookspecs import hookimpl
-from vidsuite_core.specs import BackendSpec, ExecutorSpec, TaskSpec
+from vidsuite_core.specs import BackendSpec, ExecutorSpec, ModelSpec, TaskSpec
 
 vidsuite_api = 1
+
+_CONFIGS = Path(__file__).parent / "engine" / "configs"
 
 
 @hookimpl
@@ -32,6 +35,21 @@ def vidsuite_tasks() -> list[TaskSpec]:
             summary="a label for each pixel of a frame; first score: mIoU",
             builder="vidsuite_core.tasks.video_segmentation:VideoSegmentation",
         ),
+    ]
+
+
+@hookimpl
+def vidsuite_models() -> list[ModelSpec]:
+    """The floor: what the labels of the training side predict without a look at any video. Boxes have none."""
+    of_labels, of_pixels = _CONFIGS / "prior_of_labels.py", _CONFIGS / "prior_of_pixels.py"
+    return [
+        ModelSpec(
+            name="prior",
+            summary="the floor: shares of the classes, at each pixel where pixels have them; sees no video",
+            task="clip_classification",
+            config=of_labels,
+            also=(("early_prediction", of_labels), ("video_segmentation", of_pixels)),
+        )
     ]
 
 

@@ -100,6 +100,7 @@ class ModelSpec(Spec):
     `network`, where given, names a function `(weights=None, **options) -> torch.nn.Module` that
     `suite.models[NAME].build()` calls instead of building the config's `model`.
     `weights` are the names of the initial weights that the recipe asks for.
+    `also` are further tasks that it is for, each with its config.
     """
 
     task: str
@@ -107,6 +108,16 @@ class ModelSpec(Spec):
     network: str = ""
     weights: tuple[str, ...] = ()
     paper: str = ""
+    also: tuple[tuple[str, Path], ...] = ()
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that it is for."""
+        return (self.task, *(task for task, _ in self.also))
+
+    def recipe(self, task: str) -> Path | None:
+        """Its config for a task; None where it has none, or is not for it."""
+        return self.config if task == self.task else dict(self.also).get(task)
 
 
 @dataclass(frozen=True, kw_only=True)

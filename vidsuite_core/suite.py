@@ -100,6 +100,11 @@ class BenchmarkHandle(Registered[BenchmarkSpec]):
         return read_reported(self)
 
 
+def tasks_of(spec: Any) -> tuple[str, ...]:
+    """The tasks that a spec of a dataset, model or benchmark is for."""
+    return spec.tasks if isinstance(spec, ModelSpec) else (spec.task,)
+
+
 class Catalogue(Mapping[str, H], Generic[H]):
     """Rows by full name (`<plugin>/<name>`); the plugin part may be left out where the name is unambiguous."""
 
@@ -130,7 +135,7 @@ class Catalogue(Mapping[str, H], Generic[H]):
     def of_task(self, name: str, task: str) -> H:
         """The row called `name`; of several, the one for `task`."""
         fitting = {
-            key: row for key, row in self._rows.items() if row.spec.task == task and name in (key, row.spec.name)
+            key: row for key, row in self._rows.items() if task in tasks_of(row.spec) and name in (key, row.spec.name)
         }
         return find(fitting or self._rows, name, self.kind)  # type: ignore[return-value]
 

@@ -65,7 +65,7 @@ def frame_picture(sample: FrameSample, found: np.ndarray, palette: Sequence[RGB]
 
     image = _fit(Reader().frame(sample.footage, sample.index, Framing(channels=3)), 2)
     size = image.shape[1::-1]
-    truth, found = (cv2.resize(m, size, interpolation=cv2.INTER_NEAREST) for m in (read_labels(sample), found))
+    truth, found = (resize_labels(m, size) for m in (read_labels(sample), found))
     grey = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
     wrong = np.where(((truth != found) & (truth != VOID))[..., None], np.array(_WRONG, np.uint8), grey // 2 + 64)
     panels = {

@@ -61,7 +61,7 @@ class TestPooledLogReg:
         config = {"type": "seizure_i3d.PooledLogReg", "in_channels": 12, "num_classes": classes}
         model = MODELS.build(config).eval()
         x, labels = clouds(classes, 40)
-        model.fit(x, labels)
+        model.fit_features(x, labels)
         scores = scores_of(model, x)
         assert scores.shape == (len(x), classes)
         torch.testing.assert_close(scores.sum(dim=1), torch.ones(len(x)))
@@ -80,7 +80,7 @@ class TestPooledLogReg:
         x[::2, :3] = -1
         x[:, :, 5] = torch.where(x[:, :, 5] == -1, -1, 0.25)
         model = PooledLogReg(in_channels=12, C=0.3)
-        model.fit(x, labels)
+        model.fit_features(x, labels)
         pooled = np.stack([clip[3 * (n % 2 == 0) :].mean(axis=0) for n, clip in enumerate(x.double().numpy())])
         pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=0.3, class_weight="balanced"))
         expected = pipeline.fit(pooled, labels.numpy()).predict_proba(pooled)
@@ -94,12 +94,12 @@ class TestPooledLogReg:
         with pytest.raises(UsageError, match="leave train_cfg out"):
             model(x, samples(labels.tolist()), mode="loss")
         with pytest.raises(VidsuiteError, match=r"labels \[1\] are without"):
-            model.fit(x, torch.zeros_like(labels))
+            model.fit_features(x, torch.zeros_like(labels))
         with pytest.raises(VidsuiteError, match=r"labels \[2\] are without a training sample or beyond"):
-            model.fit(x, torch.arange(len(x)) % 3)
+            model.fit_features(x, torch.arange(len(x)) % 3)
         x[4] = -1
         with pytest.raises(VidsuiteError, match="only masked steps"):
-            model.fit(x, labels)
+            model.fit_features(x, labels)
 
 
 class TestSingleFrameFc:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vidsuite_core.cli.data import open_dataset
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.specs import resolve
+from vidsuite_core.suite import tasks_of
 
 if TYPE_CHECKING:
     from vidsuite_core.plugins import Registered
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 def of_task(suite: Suite, row: TaskHandle) -> dict[str, Any]:
     """Scores, the fields of a sample, what is stored, and who brings data and models for it."""
     task = resolve(row.spec.builder)
-    fitting = {kind: [r.key for r in getattr(suite, kind).values() if r.spec.task == row.spec.name] for kind in _USERS}
+    fitting = {
+        kind: [r.key for r in getattr(suite, kind).values() if row.spec.name in tasks_of(r.spec)] for kind in _USERS
+    }
     return {
         "version": task.version,
         "scores": [f"{score.name} ({score.direction} is better)" for score in task.scores if score.in_tables],

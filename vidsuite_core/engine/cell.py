@@ -21,6 +21,7 @@ from vidsuite_core.engine import cost
 from vidsuite_core.engine.build import import_modules
 from vidsuite_core.engine.config import INNER, PAPER_RULE, runtime_config
 from vidsuite_core.engine.course import Course, Report
+from vidsuite_core.engine.fitting import fit_once
 from vidsuite_core.engine.metric import TaskScores
 from vidsuite_core.engine.norms import Settler
 from vidsuite_core.engine.order import Order
@@ -30,7 +31,6 @@ from vidsuite_core.engine.training import (
     Metrics,
     build_runner,
     checkpoint,
-    fit_once,
     forget_experiments,
     load_best,
     loader_of,
@@ -288,7 +288,7 @@ def _balanced(samples: Sequence[Any], classes: int) -> list[float]:
 def _pipeline_details(dataset: Any) -> dict[str, Any]:
     """What the scored samples' transforms have to tell, as the status of each recording's crop."""
     told: dict[str, Any] = {}
-    for transform in dataset.pipeline.transforms:
+    for transform in getattr(getattr(dataset, "pipeline", None), "transforms", ()):
         if hasattr(transform, "details"):
             told |= transform.details(dataset.samples)
     return told

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from vidsuite_core.engine.build import network_of
+from vidsuite_core.media.labels import resize_labels
 from vidsuite_core.engine.subnormals import flushed_subnormals
 
 
@@ -52,5 +53,5 @@ class Segmenter:
             (output,) = self.network.test_step({"inputs": [inputs], "data_samples": [SegDataSample(metainfo=meta)]})
             labels = output.pred_sem_seg.data[0].to(torch.uint8).cpu().numpy()
         if self.size:
-            labels = cv2.resize(labels, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+            labels = resize_labels(labels, image.shape[1::-1])
         return labels, time.perf_counter() - start

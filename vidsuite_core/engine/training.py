@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
@@ -17,7 +16,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
-from torch.utils.data import ConcatDataset, default_collate
+from torch.utils.data import ConcatDataset
 
 from vidsuite_core.engine.config import INNER, PAPER_RULE
 from vidsuite_core.engine.course import Course, Report
@@ -235,22 +234,6 @@ def predict(runner: Runner, metric: TaskScores) -> dict[str, Any]:
 def variant(arrays: Mapping[str, Any], metric: TaskScores, name: str) -> dict[str, Any]:
     """The predicted arrays under the names of a variant."""
     return {f"{key}@{name}": arrays[key] for key in metric.predicted}
-
-
-def fit_once(model: Any, dataset: Any) -> None:
-    """Fit a model that is no network by its own `fit(inputs (N, ...), labels (N,))`, on all training samples.
-
-    Raises:
-        VidsuiteError: it has no such method.
-    """
-    if not hasattr(model, "fit"):
-        raise VidsuiteError(
-            f"{type(model).__name__} has no method fit, and its config no train_cfg; leave train_dataloader out of a "
-            "config that only predicts"
-        )
-    items = [dataset[index] for index in range(len(dataset))]
-    labels = torch.cat([item["data_samples"].gt_label for item in items])
-    model.fit(default_collate([item["inputs"] for item in items]), labels)
 
 
 def loader_of(config: Config, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import cv2
@@ -28,6 +29,16 @@ def read_labels(sample: FrameSample) -> np.ndarray:
     elif labels.dtype != np.uint8:
         labels = np.where(labels < VOID, labels, VOID).astype(np.uint8)
     return labels
+
+
+def resize_labels(labels: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """A label map (h, w) at `size` (width, height): each pixel's label is that at its centre.
+
+    OpenCV's plain INTER_NEAREST takes the pixel half a pixel above and left of that, beside frames averaged by area.
+    """
+    if labels.shape[::-1] == tuple(size):
+        return labels
+    return cv2.resize(labels, tuple(size), interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 @lru_cache(maxsize=16)

@@ -97,14 +97,14 @@ class Planner:
         if glob is None:
             return listed
         every = [self._listed_model(name) for name in self.definition.models]
-        others = [m for m in self.suite.models.values() if m.spec.task == self.benchmark.spec.task and m.spec.config]
+        others = [m for m in self.suite.models.values() if m.spec.recipe(self.benchmark.spec.task)]
         for candidates in (listed, every, others):
             chosen = [m for m in candidates if fnmatchcase(m.spec.name, glob) or fnmatchcase(m.key, glob)]
             if chosen:
                 return chosen
         if glob in self.suite.models:
             named = self.suite.models[glob]
-            self._same_task(named.key, named.spec.task)
+            self._same_task(named.key, *named.spec.tasks)
             raise UsageError(f"model {named.key} has no config to run")
         names = [*self.definition.models, *(m.spec.name for m in others), *(m.key for m in others)]
         close = get_close_matches(glob, names, n=1)
@@ -114,9 +114,10 @@ class Planner:
     def _listed_model(self, name: str) -> ModelHandle:
         return self.suite.models[self.definition.full_name(name)]
 
-    def _same_task(self, key: str, task: str) -> None:
-        if task != self.benchmark.spec.task:
-            raise UsageError(f"{key} is for task {task}; benchmark {self.benchmark.key} is {self.benchmark.spec.task}")
+    def _same_task(self, key: str, *tasks: str) -> None:
+        own = self.benchmark.spec.task
+        if own not in tasks:
+            raise UsageError(f"{key} is for task {', '.join(tasks)}; benchmark {self.benchmark.key} is {own}")
 
     def _plan_dataset(
         self, handle: DatasetHandle, models: Sequence[ModelHandle], seeds: Sequence[int]
@@ -173,11 +174,12 @@ class Planner:
         from vidsuite_core.engine.config import cell_config, parse_options
         from vidsuite_core.engine.recipe import settle_recipe
 
-        if model.spec.config is None:
-            raise UsageError(f"model {model.key} has no training recipe to run")
+        recipe = model.spec.recipe(self.benchmark.spec.task)
+        if recipe is None:
+            raise UsageError(f"model {model.key} has no config for {self.benchmark.spec.task}")
         layers = [self.preset.cfg, self.definition.dataset(dataset.key).cfg]
         options = parse_options(self.options.cfg_options)
-        config = cell_config(model.spec.config, self.options.preset, layers, options, self.slot.precision)
+        config = cell_config(recipe, self.options.preset, layers, options, self.slot.precision)
         settle_recipe(config, model.key)
         return config
 

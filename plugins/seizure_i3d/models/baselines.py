@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vidsuite_core.engine.fitting import Items, stacked
 from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.networks.i3d import FEATURES
 from vidsuite_plugins.seizure_i3d.models.heads import ClipClassifier, FcHead, Samples
@@ -48,7 +49,11 @@ class PooledLogReg(ClipClassifier):
         self.register_buffer("intercept", torch.zeros(rows))
         self.register_buffer("fitted", torch.tensor(False))
 
-    def fit(self, inputs: Tensor, labels: Tensor) -> None:
+    def fit(self, items: Items) -> None:
+        """See `vidsuite_core.engine.fitting`."""
+        self.fit_features(*stacked(items))
+
+    def fit_features(self, inputs: Tensor, labels: Tensor) -> None:
         """Fit on all training samples at once, each class weighing the same (`class_weight="balanced"`).
 
         Args:

@@ -17,7 +17,7 @@ from vidsuite_core.engine.data.packing import SampleDataset
 from vidsuite_core.engine.registry import DATASETS, TRANSFORMS
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.media.framing import Framing
-from vidsuite_core.media.labels import read_labels
+from vidsuite_core.media.labels import read_labels, resize_labels
 from vidsuite_core.media.reader import frame_size, shared_reader
 from vidsuite_core.samples import VOID, FrameSample, Recording
 
@@ -93,7 +93,7 @@ class ReadFrame:
         if labels.shape != size:
             where = f"{sample.recording} frame {sample.index}"
             raise VidsuiteError(f"labels of {where} are {labels.shape[::-1]}, its frame is {size[::-1]} pixels")
-        return cv2.resize(labels, self.framing.size, interpolation=cv2.INTER_NEAREST) if self.framing.size else labels
+        return resize_labels(labels, self.framing.size) if self.framing.size else labels
 
 
 @TRANSFORMS.register_module()
