@@ -60,7 +60,7 @@ def frame_picture(sample: FrameSample, found: np.ndarray, palette: Sequence[RGB]
     import numpy as np
 
     from vidsuite_core.media.framing import Framing
-    from vidsuite_core.media.labels import read_labels
+    from vidsuite_core.media.labels import read_labels, resize_labels
     from vidsuite_core.media.reader import Reader
 
     image = _fit(Reader().frame(sample.footage, sample.index, Framing(channels=3)), 2)

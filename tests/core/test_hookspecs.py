@@ -76,7 +76,7 @@ def test_vidsuite_datasets() -> None:
 
 def test_vidsuite_models() -> None:
     assert the_only("vidsuite_models").spec.config == Path(__file__).parent / "configs" / "tsn.py"
-    assert catalogue_of("vidsuite_models", "models") == {"example/tsn"}
+    assert catalogue_of("vidsuite_models", "models") == {"core/prior", "example/tsn"}
 
 
 def test_vidsuite_benchmarks() -> None:

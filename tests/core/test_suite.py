@@ -90,7 +90,7 @@ def test_a_model_with_a_network_of_its_own_is_built_by_it() -> None:
 
 def test_load_alone() -> None:
     suite = load("seizure_i3d")
-    assert {key.partition("/")[0] for key in suite.models} == {"seizure_i3d"}
+    assert {key.partition("/")[0] for key in suite.models} == {"core", "seizure_i3d"}
     assert suite.tasks["clip_classification"].open(["a"]).__class__ is ClipClassification
     with pytest.raises(UsageError, match=r"did you mean 'seizure_i3d'"):
         load("seizure_i3")

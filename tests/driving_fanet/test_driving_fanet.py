@@ -36,11 +36,11 @@ def test_the_plugin_loads_without_faults(suite: vs.Suite) -> None:
     assert set(suite.benchmarks) == {"driving_fanet/driving_fanet"}
     definition = suite.benchmarks["driving_fanet"].definition()
     assert {f"driving_fanet/{name}" for name in definition.datasets} == set(suite.datasets)
-    assert {f"driving_fanet/{name}" for name in definition.models} == set(suite.models)
+    assert {definition.full_name(name) for name in definition.models} == set(suite.models)
 
 
 def test_specs_name_the_weights_that_configs_name(suite: vs.Suite) -> None:
-    for model in suite.models.values():
+    for model in suite.models.of_plugin("driving_fanet"):
         assert model.spec.config is not None
         for preset in ("quick", "paper"):
             assert named_weights(cell_config(model.spec.config, preset, [], {}, "fp32")) == set(model.spec.weights)
@@ -48,8 +48,8 @@ def test_specs_name_the_weights_that_configs_name(suite: vs.Suite) -> None:
 
 
 def test_the_paper_preset_has_the_papers_numbers(suite: vs.Suite) -> None:
-    for model in suite.models:
-        config = config_of(suite, model)
+    for model in suite.models.of_plugin("driving_fanet"):
+        config = config_of(suite, model.key)
         assert config["train_cfg"]["max_epochs"] == 30
         assert config["train_dataloader"]["batch_size"] == 16
 

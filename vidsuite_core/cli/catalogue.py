@@ -69,11 +69,13 @@ def _plugins(suite: Suite) -> list[dict[str, Any]]:
 
 def _row(row: Registered[Any]) -> dict[str, Any]:
     fields = {name: value for name, value in dataclasses.asdict(row.spec).items() if name not in ("name", "summary")}
-    plain = {
-        name: value if isinstance(value, bool | int | tuple) or value is None else str(value)
-        for name, value in fields.items()
-    }
-    return {"name": row.key, "summary": row.spec.summary, **plain}
+    return {"name": row.key, "summary": row.spec.summary, **{name: _plain(value) for name, value in fields.items()}}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return value if isinstance(value, bool | int) or value is None else str(value)
 
 
 _ABOUT: dict[str, Callable[[Suite, Any], dict[str, Any]]] = {

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from vidsuite_core.engine.build import network_of
-from vidsuite_core.media.labels import resize_labels
 from vidsuite_core.engine.subnormals import flushed_subnormals
+from vidsuite_core.media.labels import resize_labels
 
 
 class Segmenter:
