@@ -83,7 +83,7 @@ class Collection:
     """Every entry that the sources give.
 
     Attributes:
-        entries: without ranks; `keys` names what each was computed from, `draws` its bootstrap draws (see `ranks`).
+        entries: without ranks; `keys` names what each was computed from, `draws` its draws (see `ranks`).
         members: the attempts that each entry was computed from, by its slug.
         again: attempts that files at the root of their source call repetitions of others' cells; in no entry.
         rejected: attempts that were left out, with the reason.

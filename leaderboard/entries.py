@@ -50,13 +50,15 @@ class Entry:
         config: hash of all that decides its scores but fold and seed.
         status: "measured", "submitted", "reproduced" or "reported".
         by: who submitted or reproduced it; `owner` whose results they are, "" for one's own, whoever reproduced them.
-        data: hash of what a complete entry was scored on: data, protocol, and each fold's samples.
+        data: hash of what it was scored on (see `vidsuite_core.results.summary.scored_on`).
+        subjects: how many of the task's `units` it was scored on.
         scores: by name, of the task's `scores`; those of reported rows are in `printed`, as the paper prints them.
         done, folds, seeds: cells with scores, and of how many folds and seeds.
         device: class of device that the scores come from; `speeds` has every class that was measured.
         weights: names of initial weights; "random" among them says that random ones stood in.
-        rank: its place among complete entries of its table, from 1; None for others. `tied`: whether another has it.
-        indistinct: whether the paired bootstrap cannot tell it from the best of its table.
+        selection: how the scored epoch was chosen; "" where there is nothing to choose.
+        used: of how many classes it makes use, and how many are true; None where that is not told.
+        rank, tied, indistinct, above_floor: see `vidsuite_core.results.ranks.Place`; `unranked` is its reason.
         created: when its newest attempt was made, ISO 8601.
         steps: dates of the moments in its history at which its score or speed moved (see `history`).
     """
@@ -79,6 +81,9 @@ class Entry:
     expected: int = 0
     folds: int = 0
     seeds: int = 0
+    subjects: int = 0
+    units: str = "subjects"
+    used: Sequence[int] | None = None
     device: str = ""
     speeds: Mapping[str, Speed] = field(default_factory=dict)
     parameters: int | None = None
@@ -91,6 +96,8 @@ class Entry:
     rank: int | None = None
     tied: bool = False
     indistinct: bool = False
+    unranked: str = ""
+    above_floor: bool | None = None
     created: str = ""
     steps: Sequence[str] = ()
 
@@ -183,7 +190,7 @@ class Detail:
         config: the resolved config, as JSON text.
         environments: hardware, software and code; cells refer to them by index.
         weights: initial weights, name and sha256 (or "random").
-        variants: scores of second sets of predictions, as "last" (epoch).
+        variants: scores of second sets of predictions, as "paper_rule" (the epoch chosen as the paper does).
         per_class: class -> measure -> mean over cells.
         confusion: counts [true][predicted], summed over cells; empty where the task has none.
         roc: class -> (false positive rate, true positive rate) pairs of the pooled predictions; empty where not told.

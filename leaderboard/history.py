@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from vidsuite_core.results.summary import Verified, device_of, newest
+from vidsuite_core.results.summary import device_of, newest
+from vidsuite_core.results.verification import Verified
 from vidsuite_core.support.ids import digest
 from vidsuite_leaderboard.entries import Entry, Moment
 
@@ -87,7 +88,7 @@ def _values(members: Sequence[Verified]) -> Values:
     found: dict[tuple[str, int], list[float]] = defaultdict(list)
     for one in members:
         record = one.attempt.record
-        score = record.scores.get(one.task.first_score)
+        score = one.scores().get(one.task.first_score)
         if score is not None and score.value is not None:
             found[record.cell.fold, record.cell.seed].append(score.value)
     return {cell: statistics.fmean(values) for cell, values in found.items()}

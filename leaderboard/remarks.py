@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vidsuite_core.results.ranks import FLOOR
+from vidsuite_core.results.statistics import FEW, FEWEST
 from vidsuite_core.support.text import printable
 from vidsuite_leaderboard.entries import REPRODUCED, SUBMITTED, Entry
 
@@ -13,7 +14,7 @@ WHOLE = "paper"
 _RANDOM = ": random"
 _BARE = "without "
 EPOCHS = {
-    "best_on_test": "the best one on the fold that is reported",
+    "best_on_test": "chosen on the samples that are scored",
     "inner": "chosen on training subjects",
     "last": "the last one",
 }
@@ -33,10 +34,11 @@ def clean(text: str) -> str:
     return text if text.isprintable() else printable(text)
 
 
-def remarks(entry: Entry, variants: Sequence[str] = ()) -> list[Remark]:
-    """Every caveat of an entry; `variants` names its second sets of predictions."""
-    found = [_whose(entry), _synthetic(entry), _random(entry), _preset(entry), _epoch(entry, variants)]
-    return [remark for remark in [*found, _missing(entry), _alone(entry), _untested(entry)] if remark]
+def remarks(entry: Entry) -> list[Remark]:
+    """Every caveat of an entry."""
+    found = [_whose(entry), _synthetic(entry), _random(entry), _preset(entry), _missing(entry), _unranked(entry)]
+    found += [_few(entry), _floor(entry), _classes(entry), _alone(entry), _untested(entry)]
+    return [remark for remark in found if remark]
 
 
 def further_notes(entry: Entry) -> list[str]:
@@ -79,26 +81,57 @@ def _preset(entry: Entry) -> Remark | None:
     return Remark(f"Preset {clean(entry.preset)}", "less data and fewer steps than the paper's settings")
 
 
-def _epoch(entry: Entry, variants: Sequence[str]) -> Remark | None:
-    if entry.selection != "best_on_test":
-        return None
-    beside = "; the last epoch's scores stand beside" if "last" in variants else ""
-    return Remark("Epoch chosen on the test fold", f"by the paper's own rule, which favours some rows more{beside}")
-
-
 def _missing(entry: Entry) -> Remark | None:
     if entry.complete:
         return None
     return Remark("Incomplete", f"{entry.done} of {entry.expected} cells have scores, so it holds no rank")
 
 
-def _alone(entry: Entry) -> Remark | None:
-    if entry.done != 1 or not entry.complete:
+def _unranked(entry: Entry) -> Remark | None:
+    return Remark("No rank", clean(entry.unranked.removeprefix("no ranks: "))) if entry.unranked else None
+
+
+def few_subjects(entry: Entry) -> bool:
+    """Whether it is ranked, but on so few subjects that it is marked."""
+    return bool(entry.scores) and FEWEST <= entry.subjects < FEW
+
+
+def _few(entry: Entry) -> Remark | None:
+    if not few_subjects(entry):
         return None
-    return Remark("One cell", "a single fold and seed: there is no spread to judge it by")
+    return Remark(f"{entry.subjects} {entry.units}", "so few that its interval is wide, and tells little apart")
+
+
+def not_above_floor(entry: Entry) -> bool:
+    """Whether the paired test does not find it better than the floor of its table."""
+    return entry.above_floor is False
+
+
+def _floor(entry: Entry) -> Remark | None:
+    if not not_above_floor(entry):
+        return None
+    return Remark("Not above the floor", f"it cannot be told from {FLOOR}, which needs no video, or is worse")
+
+
+def few_classes(entry: Entry) -> bool:
+    """Whether its predictions make use of at most half of the classes that are true; the floor is not blamed for it."""
+    return entry.used is not None and entry.model != FLOOR and 2 * entry.used[0] <= entry.used[1]
+
+
+def _classes(entry: Entry) -> Remark | None:
+    if not few_classes(entry) or entry.used is None:
+        return None
+    used, true = entry.used
+    return Remark("Hardly any classes", f"it predicts {used} of {true} classes a tenth as often as they are, or more")
+
+
+def _alone(entry: Entry) -> Remark | None:
+    if not entry.complete or not entry.scores or entry.seeds != 1:
+        return None
+    return Remark("One seed", "its interval is over subjects alone: how much training by chance adds is not known")
 
 
 def _untested(entry: Entry) -> Remark | None:
     if not entry.complete or not entry.scores or any(score.low is not None for score in entry.scores.values()):
         return None
-    return Remark("No interval", "too few subjects were tested to bootstrap over, so its rank follows the mean alone")
+    return Remark("No interval", f"its {entry.units} are too few, or score alike, so that no interval can be told")

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.results.store import read_attempt
-from vidsuite_core.results.summary import device_of, verified
+from vidsuite_core.results.summary import device_of
+from vidsuite_core.results.verification import verified
 from vidsuite_core.runner.reproduce import (
     Reproduction,
     criterion_of,
@@ -30,7 +31,7 @@ from vidsuite_leaderboard.entries import REPRODUCED, Entry, one_line
 from vidsuite_leaderboard.show import number
 
 if TYPE_CHECKING:
-    from vidsuite_core.results.summary import Verified
+    from vidsuite_core.results.verification import Verified
     from vidsuite_core.suite import Suite
     from vidsuite_leaderboard.cache import Cache
     from vidsuite_leaderboard.collect import Collection, Found, Source

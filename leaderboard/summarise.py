@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidsuite_core.results.summary import Row, Summary, Verified, device_of, newest, place_of, rows_of, verified
-from vidsuite_core.support.ids import digest
-from vidsuite_core.tasks.base import select_variant
+import numpy as np
+
+from vidsuite_core.results.summary import Row, Summary, device_of, newest, place_of, rows_of
+from vidsuite_core.results.verification import Verified, verified
 from vidsuite_leaderboard.curves import curves
 from vidsuite_leaderboard.entries import (
     MEASURED,
@@ -29,8 +30,6 @@ from vidsuite_leaderboard.entries import (
 from vidsuite_leaderboard.history import moments
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vidsuite_core.results.record import Efficiency, Record
     from vidsuite_core.results.store import Attempt
     from vidsuite_core.suite import Suite
@@ -49,7 +48,7 @@ ROC_POINTS = 120
 class Summarised:
     """What attempts at one entry came to; `entry` is None where every attempt was left out.
 
-    `draws` (DRAWS,) are bootstrap draws of the first score; two entries pair where `drawn_from` is the same.
+    `draws` (DRAWS,) are those of the first score (see `Estimate.draws`); entries pair where `drawn_from` is the same.
     """
 
     entry: Entry | None
@@ -98,12 +97,15 @@ def _entry(row: Row, by_device: Mapping[str, Sequence[Verified]], main: Sequence
         status=SUBMITTED if by else MEASURED,
         by=by,
         owner=by,
-        data=_data(main),
+        data=row.data,
         scores=_scores(row),
         done=row.done,
         expected=row.expected,
         folds=main[0].attempt.record.cell.folds,
         seeds=len({one.attempt.record.cell.seed for one in main}),
+        subjects=row.subjects,
+        units=row.units,
+        used=list(row.used) if row.used else None,
         device=row.device,
         speeds=speeds,
         parameters=row.parameters,
@@ -111,6 +113,7 @@ def _entry(row: Row, by_device: Mapping[str, Sequence[Verified]], main: Sequence
         weights=sorted({w.name if w.sha256 != "random" else f"{w.name}: random" for r in records for w in r.weights}),
         synthetic=any("synthetic dataset" in note for note in row.notes),
         selection=row.selection,
+        unranked=row.reason,
         problems=[one_line(problem) for problem in row.problems],
         notes=[*_busy(records), *(one_line(note) for note in row.notes[:MAX_NOTES])],
         created=max(record.created for record in records).astimezone(UTC).isoformat(timespec="seconds"),
@@ -125,24 +128,6 @@ def _busy(records: Sequence[Record]) -> list[str]:
         if known and cores > 0 and load > BUSY * cores:
             return [f"its speed was measured on a busy machine (a load of {load:.1f} on {cores} cores)"]
     return []
-
-
-def _data(main: Sequence[Verified]) -> str:
-    """Hash of what cells of one row were scored on: the data, the protocol, and samples and targets fold by fold."""
-    key = main[0].attempt.record.score_key
-    folds = set()
-    for one in main:
-        if one.scored:
-            names = [name for name in ("sample_id", "subject", "target", "counts") if name in one.arrays]
-            rows = zip(*(_plain(one.arrays[name]) for name in names), strict=True)
-            folds.add((one.attempt.record.cell.fold, digest(sorted(rows))))
-    return digest([key.get("dataset"), key.get("protocol"), sorted(folds)])
-
-
-def _plain(values: np.ndarray) -> list[Any]:
-    """A column in Python's own types, the same whatever type of number it is stored as."""
-    found: list[Any] = (values if values.dtype.kind == "U" else values.astype("int64")).tolist()
-    return found
 
 
 def _scores(row: Row) -> dict[str, Score]:
@@ -212,7 +197,7 @@ def _cell(one: Verified, sound: Sequence[Verified], environments: list[dict[str,
         seed=record.cell.seed,
         status=record.status,
         reason=record.reason,
-        scores={name: score.value for name, score in record.scores.items()},
+        scores={name: score.value for name, score in one.scores().items()},
         attempt=record.attempt,
         folder=folder_of(one.attempt),
         cell_id=record.cell_id,
@@ -236,9 +221,7 @@ def folder_of(attempt: Attempt) -> str:
 
 def _tables(scored: Sequence[Verified]) -> tuple[dict, list, list]:
     """Means per class and measure, confusion counts summed, and accuracy over time, as far as the task tells them."""
-    import numpy as np
-
-    details = [one.task.details(select_variant(one.arrays)) for one in scored]
+    details = [one.task.details(one.predictions()[""]) for one in scored]
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for detail in details:
         for label, measures in detail.get("per_class", {}).items():
@@ -259,12 +242,10 @@ def _tables(scored: Sequence[Verified]) -> tuple[dict, list, list]:
 
 def _roc(scored: Sequence[Verified], classes: Sequence[str]) -> dict[str, list[tuple[float, float]]]:
     """ROC curves of predictions pooled over cells: of the second of two classes, or of each against the rest."""
-    import numpy as np
-
     name = scored[0].task.probabilities if scored else ""
     if not name:
         return {}
-    arrays = [one.arrays for one in scored]
+    arrays = [one.predictions()[""] for one in scored]
     target = np.concatenate([a["target"] for a in arrays])[:MAX_SAMPLES]
     prob = np.concatenate([a[name] for a in arrays])[:MAX_SAMPLES]
     curves = {}
@@ -276,8 +257,6 @@ def _roc(scored: Sequence[Verified], classes: Sequence[str]) -> dict[str, list[t
 
 def _roc_curve(positive: np.ndarray, score: np.ndarray) -> list[tuple[float, float]]:
     """False against true positive rates as the threshold falls, thinned; both kinds of sample must be there."""
-    import numpy as np
-
     order = np.argsort(-score, kind="stable")
     last = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)  # samples of one score fall together
     hits = np.append(0, np.cumsum(positive[order])[last])
@@ -291,6 +270,6 @@ def _subjects(task: Task, scored: Sequence[Verified]) -> dict[str, float | None]
     """The score that the task names for single subjects, the mean over the cells in which one is scored."""
     found: dict[str, list[float]] = defaultdict(list)
     for one in scored:
-        for subject, value in task.score_by_subject(select_variant(one.arrays)).items():
+        for subject, value in task.score_by_subject(one.predictions()[""]).items():
             found[subject] += [] if value != value else [value]
     return {subject: statistics.fmean(values) if values else None for subject, values in found.items()}

@@ -4,7 +4,8 @@
   const F = window.vidsuite.format;
   const { el, known, NOTHING } = F;
   const REPORTED = "reported";
-  const MARKS = [["synthetic", "◇", "synthetic"], ["random", "†", "random_weights"], ["flattered", "‡", "epoch_chosen_on_test"]];
+  const MARKS = [["synthetic", "◇", "synthetic"], ["random", "†", "random_weights"], ["floored", "‡", "not_above_floor"],
+    ["few", "§", "few_subjects"], ["narrow", "¶", "few_classes"]];
   const SPEED = {
     latency_p50: [1, F.seconds, "latency_p50_s"],
     latency_p95: [2, F.seconds, "latency_p95_s"],

@@ -69,7 +69,8 @@
   /* The signs that the models of a view bear, in words. */
   function signs(view) {
     return [["indistinct", "≈ cannot be told apart from the best"], ["synthetic", "◇ synthetic data"],
-      ["random", "† random initial weights"], ["flattered", "‡ epoch chosen on the scored fold"]]
+      ["random", "† random initial weights"], ["floored", "‡ not above the floor"],
+      ["few", "§ fewer than ten subjects"], ["narrow", "¶ hardly any classes"]]
       .filter(([name]) => view.rows.some((row) => row[name])).map(([, words]) => words).join("; ");
   }
 

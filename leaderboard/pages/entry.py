@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from vidsuite_core.results.verification import variant_title
 from vidsuite_core.specs import resolve
 from vidsuite_core.support.ids import digest
 from vidsuite_leaderboard.archive import archive, contents
@@ -137,7 +138,8 @@ def _context(site: Site, entry: Entry, shots: Shots, near: Sequence[Entry], of: 
         "detail": detail,
         "of": of,
         "near": near,
-        "remarks": remarks(entry, list(detail.variants)),
+        "remarks": remarks(entry),
+        "variants": [clean(variant_title(name)) for name in detail.variants],
         "notes": further_notes(entry),
         "random": random_weights(entry),
         "problems": [clean(problem) for problem in entry.problems],

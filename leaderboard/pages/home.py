@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vidsuite_leaderboard.entries import REPORTED, Entry, Score, page_name
 from vidsuite_leaderboard.pages.table_data import names
 from vidsuite_leaderboard.pages.tables import about_benchmark, counts_of, datasets_of, random_of, scores_of
-from vidsuite_leaderboard.remarks import WHOLE
+from vidsuite_leaderboard.remarks import WHOLE, clean, few_subjects
 from vidsuite_leaderboard.show import short
 
 if TYPE_CHECKING:
@@ -34,8 +34,9 @@ class Leader:
 class Standing:
     """A table in short: a dataset under a preset, with its leaders (the first `NAMED`) and how many share the rank.
 
-    `fragment` shows it on the benchmark's page; `quick` says that the preset is not the paper's own, `random` that
-    random initial weights stood in for others.
+    `why` says why none leads, where none does though there are complete entries; `few` on how few subjects ranks rest,
+    where they are few. `fragment` shows it on the benchmark's page; `quick` says that the preset is not the paper's,
+    `random` that random initial weights stood in for others.
     """
 
     dataset: str
@@ -46,7 +47,9 @@ class Standing:
     leaders: Sequence[Leader]
     shared: int
     ranked: int
-    unranked: int
+    incomplete: int
+    why: str
+    few: str
     newest: str
     fragment: str
 
@@ -108,7 +111,9 @@ def _standing(rows: Sequence[Entry], first: str) -> Standing:
         leaders=[Leader(e.slug, name, e.status, e.scores[first]) for e, name in leading[:NAMED]],
         shared=len(leading),
         ranked=sum(entry.rank is not None for entry in rows),
-        unranked=sum(entry.rank is None for entry in rows),
+        incomplete=sum(not entry.complete for entry in rows),
+        why=next((clean(entry.unranked) for entry in rows if entry.unranked), "") if not leading else "",
+        few=next((f"{e.subjects} {e.units}" for e, _ in leading if few_subjects(e)), ""),
         newest=max(entry.created for entry in rows)[:10],
         fragment=urlencode({"dataset": dataset, "preset": preset}, safe="/"),
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from vidsuite_core.results.verification import PAPER_RULE, variant_title
 from vidsuite_core.support.text import printable
 from vidsuite_leaderboard.card import card_of, rendered
 from vidsuite_leaderboard.entries import Entry, Score, page_name
@@ -42,11 +43,15 @@ class Printed:
 
 @dataclass(frozen=True)
 class Line:
-    """A measured entry below a reported row: for each score its summary and the difference from the printed value."""
+    """A measured entry below a reported row: for each score its summary and the difference from the printed value.
+
+    `rule` names the variant that it is of, as the epoch chosen by the paper's rule, which is never ranked; "" else.
+    """
 
     entry: Entry
     cells: Sequence[tuple[Score | None, float | None]]
     remark: str
+    rule: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ def _benchmark(site: Site, handle: BenchmarkHandle, entries: Sequence[Entry]) ->
     rows = [_printed(row, handle.plugin) for row in data["rows"]]
     titles = {info.name: info.title for info in task_of(site.board.suite, handle.spec.task).scores}
     of = [entry for entry in entries if entry.benchmark == handle.key]
-    pairs = [pair for row in rows if row.ours and (pair := _pair(row, of, titles)).lines]
+    pairs = [pair for row in rows if row.ours and (pair := _pair(site, row, of, titles)).lines]
     matched = {row.ours for row in rows}
     columns = list(dict.fromkeys(score for row in rows for score in row.scores if score != SPEED))
     return {
@@ -139,15 +144,22 @@ def _printed(row: Mapping[str, Any], plugin: str) -> Printed:
     return Printed(text("model"), text("source"), text("classes"), text("note"), scores, *names)
 
 
-def _pair(row: Printed, entries: Sequence[Entry], titles: Mapping[str, str]) -> Pair:
+def _pair(site: Site, row: Printed, entries: Sequence[Entry], titles: Mapping[str, str]) -> Pair:
     shared = {score: titles[score] for score in row.scores if score in titles}
     lines = []
     for entry in entries:
         if entry.model == row.ours and entry.scores:
-            cells = [(entry.scores.get(score), _apart(entry.scores.get(score), row.scores[score])) for score in shared]
-            lines.append(Line(entry, cells, remark(row, entry)))
+            lines.append(Line(entry, _cells(entry.scores, row, shared), remark(row, entry)))
+            rule = site.board.detail(entry).variants.get(PAPER_RULE)
+            if rule:
+                against = f"{remark(row, entry)}; chosen on the samples that are scored, so never ranked"
+                lines.append(Line(entry, _cells(rule, row, shared), against, variant_title(PAPER_RULE)))
     lines.sort(key=lambda line: (line.entry.dataset != row.dataset, line.entry.synthetic, line.entry.preset != WHOLE))
     return Pair(row, shared, lines[:MOST], max(0, len(lines) - MOST))
+
+
+def _cells(scores: Mapping[str, Score], row: Printed, shared: Iterable[str]) -> list[tuple[Score | None, float | None]]:
+    return [(scores.get(score), _apart(scores.get(score), row.scores[score])) for score in shared]
 
 
 def _apart(score: Score | None, printed: str) -> float | None:

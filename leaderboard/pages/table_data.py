@@ -10,7 +10,14 @@ from typing import Any
 from vidsuite_core.support.text import printable
 from vidsuite_core.tasks.base import ScoreInfo
 from vidsuite_leaderboard.entries import REPORTED, Entry, Score, Speed
-from vidsuite_leaderboard.remarks import further_notes, random_weights, remarks
+from vidsuite_leaderboard.remarks import (
+    few_classes,
+    few_subjects,
+    further_notes,
+    not_above_floor,
+    random_weights,
+    remarks,
+)
 from vidsuite_leaderboard.show import short
 
 PROBLEMS = 8
@@ -213,7 +220,9 @@ _ROW: Mapping[str, Callable[[Entry, _Strings], Any]] = {
     "flops": lambda entry, text: entry.flops,
     "synthetic": lambda entry, text: int(entry.synthetic),
     "random": lambda entry, text: int(bool(random_weights(entry))),
-    "flattered": lambda entry, text: int(entry.selection == "best_on_test"),
+    "floored": lambda entry, text: int(not_above_floor(entry)),
+    "few": lambda entry, text: int(few_subjects(entry)),
+    "narrow": lambda entry, text: int(few_classes(entry)),
     "notes": lambda entry, text: text.each(row_notes(entry)),
     "problems": lambda entry, text: text.each(row_problems(entry)),
     "created": lambda entry, text: entry.created,

@@ -22,7 +22,7 @@ from vidsuite_leaderboard.pages.table_data import (
     value_of,
     view,
 )
-from vidsuite_leaderboard.remarks import random_weights
+from vidsuite_leaderboard.remarks import few_classes, few_subjects, not_above_floor, random_weights
 from vidsuite_leaderboard.show import script, short
 
 if TYPE_CHECKING:
@@ -183,7 +183,13 @@ def caption_of(table: View) -> str:
 
 def marks_of(entry: Entry) -> dict[str, bool]:
     """The signs of a row that `_table_legend.html` explains, and whether the entry has them."""
-    return {"◇": entry.synthetic, "†": bool(random_weights(entry)), "‡": entry.selection == "best_on_test"}
+    return {
+        "◇": entry.synthetic,
+        "†": bool(random_weights(entry)),
+        "‡": not_above_floor(entry),
+        "§": few_subjects(entry),
+        "¶": few_classes(entry),
+    }
 
 
 def random_of(entries: Sequence[Entry]) -> str:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.results.store import KEPT, Attempt, Store
-from vidsuite_core.results.summary import config_of, place_of, verified
+from vidsuite_core.results.summary import config_of, place_of
+from vidsuite_core.results.verification import verified
 from vidsuite_core.samples import ClipSample, FrameSample
 from vidsuite_core.specs import resolve
 from vidsuite_core.support.ids import digest
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vidsuite_core.datasets import Dataset
-    from vidsuite_core.results.summary import Verified
+    from vidsuite_core.results.verification import Verified
     from vidsuite_core.suite import DatasetHandle, Suite
     from vidsuite_core.tasks.base import Example
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.results.store import LOG, PREDICTIONS, Attempt, Store
-from vidsuite_core.results.summary import Verified, newest, verified
-from vidsuite_core.results.verification import false_identity
+from vidsuite_core.results.summary import newest
+from vidsuite_core.results.verification import Verified, false_identity, headline_scores, verified
 from vidsuite_core.runner.planner import code_of
 from vidsuite_core.runner.reproduce import Reproduction, file_name, read_reproduction, reproductions_in
 from vidsuite_core.specs import resolve
@@ -300,7 +300,7 @@ class _Check:
             for text in rules.row_faults(members):
                 self.report.add(FAULT, f"{model} on {dataset}, preset {preset}", text)
             first = resolve(self.suite.tasks[members[0].record.cell.task].spec.builder).first_score
-            values = [m.record.scores[first].value for m in members if m.scored]
+            values = [headline_scores(m.record)[first].value for m in members if m.scored]
             known = [value for value in values if value is not None]
             row = {"benchmark": benchmark, "dataset": dataset, "preset": preset, "model": model, "score": first}
             row |= {"mean": sum(known) / len(known) if known else None}

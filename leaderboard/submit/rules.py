@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from vidsuite_core.results.summary import Verified, config_of
+from vidsuite_core.results.summary import config_of
+from vidsuite_core.results.verification import Verified
 from vidsuite_core.support.code import same_code
 from vidsuite_core.support.ids import differences, digest
 from vidsuite_core.tasks.base import select_variant, variants

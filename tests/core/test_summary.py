@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from helpers import CODE, SOFTWARE, clip_arrays, core_suite, keep, make_cell
-from summed import EFFICIENCY, everything, put, rows, score
+from summed import EFFICIENCY, change, everything, put, rows, score
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.results import summary
 from vidsuite_core.results.store import Store
-from vidsuite_core.results.summary import Row, first_mean, measured_rows, reported_rows, resampled
+from vidsuite_core.results.summary import Row, first_mean, measured_rows, reported_rows
 from vidsuite_core.specs import BenchmarkSpec, TaskSpec
 from vidsuite_core.suite import BenchmarkHandle, Catalogue, Suite, TaskHandle
 from vidsuite_core.tasks.base import ScoreInfo
@@ -223,22 +224,135 @@ class TestReported:
         assert reported_rows(suite, "paper/bench") == []
 
 
-def test_folds_of_one_subject_are_drawn_whole() -> None:
-    """Leaving one subject out: drawing within a fold would give an interval of no width."""
-    task = ClipClassification("ab")
-    folds = []
-    for name in "abcdef":
-        arrays = dict(clip_arrays(name))
-        folds.append({**arrays, "subject": np.full(len(arrays["subject"]), name)})
-    values = [task.score(fold)["macro_f1"] for fold in folds]
-    drawn = resampled(task, folds, draws=4000)["macro_f1"]
-    assert drawn.mean() == pytest.approx(np.mean(values), abs=0.01)
-    assert drawn.std() == pytest.approx(np.std(values) / np.sqrt(len(values)), rel=0.1)
-    assert np.isnan(resampled(task, folds[:1])["macro_f1"]).all()
+class TestIncomplete:
+    def test_one_fold_of_one_seed_and_few_subjects_make_an_incomplete_row(self, suite: Suite, runs: Store) -> None:
+        """Seed 0 has two folds, seed 1 one, and folds have one to three subjects."""
+        for fold, seed, subjects in (("0", 0, 3), ("1", 0, 1), ("0", 1, 3)):
+            keep(runs, make_cell(fold=fold, seed=seed), clip_arrays(fold, seed=seed, subjects=subjects))
+        keep(runs, make_cell(fold="1", seed=1), status="failed", reason="r")
+        (row,) = rows(suite, runs)
+        assert (row.done, row.expected, row.subjects, row.seeds) == (3, 4, 4, 2)
+        assert {"macro_f1", "precision", "recall"} <= row.scores.keys()
+
+    def test_leaving_one_subject_out_at_a_time_has_an_interval(self, suite: Suite, runs: Store) -> None:
+        for fold in "abcdef":
+            keep(runs, make_cell(fold=fold, folds=6), one_subject(fold, skill=0.7))
+        (row,) = rows(suite, runs)
+        low, high = score(row).interval or (0, 0)
+        assert low < score(row).mean < high
+        assert (row.rank, row.subjects) == (1, 6)
 
 
-def test_folds_of_too_many_subjects_have_no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    task, folds = ClipClassification("ab"), [clip_arrays("0"), clip_arrays("1", subjects=8)]
-    assert np.isfinite(resampled(task, folds)["macro_f1"]).all()
-    monkeypatch.setattr(summary, "MOST", 7)
-    assert np.isnan(resampled(task, folds)["macro_f1"]).all()
+def one_subject(name: str, skill: float = 0.8) -> dict[str, np.ndarray]:
+    arrays = clip_arrays(name, skill)
+    return {**arrays, "subject": np.full(len(arrays["subject"]), name)}
+
+
+class TestPlaces:
+    def test_few_subjects_have_no_rank_and_say_why(self, suite: Suite, runs: Store) -> None:
+        for model, skill in (("paper/a", 0.9), ("paper/b", 0.5)):
+            keep(runs, make_cell(model, folds=1), clip_arrays(skill=skill, subjects=4))
+        found = rows(suite, runs)
+        assert [(row.model, row.rank, row.indistinct) for row in found] == [
+            ("paper/a", None, False),
+            ("paper/b", None, False),
+        ]
+        assert {row.reason for row in found} == {"no ranks: 4 subjects scored, and a test needs 5"}
+
+    def test_rows_are_ranked_where_a_test_can_be_made(self, suite: Suite, runs: Store) -> None:
+        put(runs, "paper/bad", skill=0.2)
+        put(runs, "paper/best", skill=0.95)
+        put(runs, "paper/alike", skill=0.9, draw=1)
+        assert [(row.rank, row.tied) for row in rows(suite, runs)] == [(1, True), (1, True), (3, False)]
+
+    def test_a_row_that_is_not_above_the_floor_says_so(self, suite: Suite, runs: Store) -> None:
+        put(runs, "core/prior", skill=0.5)
+        put(runs, "paper/good", skill=1.0)
+        put(runs, "paper/guess", skill=0.55, draw=1)
+        found = {row.model: (row.above_floor, row.floor) for row in rows(suite, runs)}
+        assert found == {"core/prior": (None, True), "paper/good": (True, False), "paper/guess": (False, False)}
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            lambda arrays: {**arrays, "target": 1 - arrays["target"]},
+            lambda arrays: {**arrays, "subject": np.roll(arrays["subject"], 1)},
+            lambda arrays: {name: value[:-3] for name, value in arrays.items()},
+        ],
+    )
+    def test_rows_of_other_targets_or_samples_hold_no_rank(
+        self, suite: Suite, runs: Store, other: Callable[[Any], Any]
+    ) -> None:
+        for model in ("paper/a", "paper/b"):
+            keep(runs, make_cell(model, folds=1), clip_arrays(skill=0.5))
+        keep(runs, make_cell("paper/other", folds=1), other(clip_arrays(skill=0.9)))
+        found = {row.model: (row.rank, row.reason) for row in rows(suite, runs)}
+        assert (found["paper/a"][0], found["paper/b"][0]) == (1, 1)
+        assert found["paper/other"][0] is None
+        assert "its frame size, classes, folds or true targets are not those" in found["paper/other"][1]
+
+    def test_rows_of_other_classes_hold_no_rank(self, suite: Suite, runs: Store) -> None:
+        for model in ("paper/a", "paper/b"):
+            keep(runs, make_cell(model, folds=1), clip_arrays(skill=0.5))
+        keep(runs, make_cell("paper/other", folds=1), clip_arrays(skill=0.9), classes=["temporal", "other"])
+        assert {row.model: row.rank for row in rows(suite, runs)}["paper/other"] is None
+
+    def test_the_order_of_samples_and_the_types_of_numbers_make_no_difference(self, suite: Suite, runs: Store) -> None:
+        arrays = clip_arrays(skill=0.7)
+        turned = {name: value[::-1] for name, value in arrays.items()}
+        keep(runs, make_cell("paper/a", folds=1), arrays)
+        keep(runs, make_cell("paper/b", folds=1), {**turned, "target": turned["target"].astype("u1")})
+        assert [row.rank for row in rows(suite, runs)] == [1, 1]
+
+    def test_a_row_that_uses_hardly_any_class_says_so(self, suite: Suite, runs: Store) -> None:
+        arrays = clip_arrays(skill=0.9)
+        keep(runs, make_cell("paper/a", folds=1), arrays)
+        keep(runs, make_cell("paper/one", folds=1), {**arrays, "prob": np.tile([0.8, 0.2], (len(arrays["prob"]), 1))})
+        assert {row.model: (row.used, row.few_classes) for row in rows(suite, runs)} == {
+            "paper/a": ((2, 2), False),
+            "paper/one": ((1, 2), True),
+        }
+
+
+class TestPaperRule:
+    """Records of older versions keep the epoch chosen on the scored samples under no name."""
+
+    CHOSEN: ClassVar = {"selection": "best_on_test"}
+
+    def test_the_last_epoch_counts_and_the_chosen_one_stands_beside(self, suite: Suite, runs: Store) -> None:
+        for fold in "01":
+            arrays = clip_arrays(fold, skill=1.0) | {"prob@last": clip_arrays(fold, skill=0.7)["prob"]}
+            keep(runs, make_cell(fold=fold, config=self.CHOSEN), arrays, details={"chosen_epoch": 3})
+        put(runs, "paper/other", skill=0.9)
+        other, main, rule = rows(suite, runs)
+        assert (other.model, main.variant, rule.variant) == ("paper/other", "", "paper_rule")
+        assert score(rule).mean == 1.0 > score(main).mean
+        assert (main.selection, rule.rank, main.rank is not None) == ("last", None, True)
+
+    def test_without_the_last_epoch_there_is_no_rank(self, suite: Suite, runs: Store) -> None:
+        put(runs, config=self.CHOSEN, details={"chosen_epoch": 3})
+        (row,) = rows(suite, runs)
+        assert (row.rank, row.reason) == (None, summary.CHOSEN_ON_TEST)
+
+    def test_a_method_without_epochs_had_no_choice(self, suite: Suite, runs: Store) -> None:
+        put(runs, config=self.CHOSEN, details={"chosen_epoch": None})
+        (row,) = rows(suite, runs)
+        assert (row.rank, row.reason, row.selection) == (1, "", "")
+
+    def test_newer_records_name_the_papers_choice(self, suite: Suite, runs: Store) -> None:
+        for fold in "01":
+            arrays = clip_arrays(fold, skill=0.7) | {"prob@paper_rule": clip_arrays(fold, skill=1.0)["prob"]}
+            keep(runs, make_cell(fold=fold, config={"selection": "inner"}), arrays)
+        main, rule = rows(suite, runs)
+        assert (main.variant, rule.variant, rule.rank) == ("", "paper_rule", None)
+        assert score(rule).mean > score(main).mean
+
+
+def test_an_older_attempt_counts_where_the_newest_does_not_hold(suite: Suite, runs: Store) -> None:
+    cell = make_cell(folds=1)
+    keep(runs, cell, clip_arrays(skill=0.7))
+    (whole,) = rows(suite, runs)
+    broken = keep(runs, cell, clip_arrays(skill=1.0))
+    change(broken, scores={})
+    (row,) = rows(suite, runs)
+    assert (score(row).mean, row.problems) == (score(whole).mean, ())

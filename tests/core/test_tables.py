@@ -91,7 +91,7 @@ class TestTerminal:
         assert told.index("reported:") + 1 == told.index("LSTM of the paper 0.76±0.06 – – –")
         assert "b: fold 1, seed 0: failed: boom" in lines
         assert "b: a note" in lines
-        assert "≈ cannot be told apart from the best row (paired bootstrap over subjects, 95 %)" in lines
+        assert "≈ cannot be told apart from the best row (paired test over subjects and seeds, 95 %)" in lines
 
     def test_what_a_narrow_terminal_has_no_room_for_is_named(self) -> None:
         text = shown([row(model="paper/a_rather_long_name")], width=40)

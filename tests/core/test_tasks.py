@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.tasks.base import check_samples, resample_sums, select_variant, titles, variants
+from vidsuite_core.tasks.base import Task, check_samples, select_variant, titles, variants
 from vidsuite_core.tasks.clip_classification import ClipClassification
 
 TASK = ClipClassification(CLASSES)
@@ -88,7 +88,7 @@ def test_a_class_that_is_neither_there_nor_predicted_counts_nothing_and_lowers_t
     task = ClipClassification(["a", "b", "c"])
     arrays = arrays_of([0, 1], [[0.9, 0.1, 0], [0.1, 0.9, 0]])
     assert task.score(arrays)["macro_f1"] == pytest.approx(2 / 3)
-    assert task.resample([arrays], 3, seed=0) == pytest.approx(2 / 3)
+    assert task.leave_one_out(arrays)[1]["macro_f1"] == pytest.approx(1 / 3)
 
 
 def test_auc_of_one_class_is_not_defined() -> None:
@@ -172,7 +172,8 @@ def test_any_integer_type_of_targets_gives_the_same_scores(kind: str) -> None:
     other = {**arrays, "target": arrays["target"].astype(kind)}
     TASK.check(other)
     assert TASK.score(other) == TASK.score(arrays)
-    assert (TASK.resample([other], 5, 0) == TASK.resample([arrays], 5, 0)).all()
+    without, expected = (TASK.leave_one_out(one)[1] for one in (other, arrays))
+    assert all((without[name] == expected[name]).all() for name in expected)
 
 
 def test_variants_are_stored_beside_the_main_predictions() -> None:
@@ -195,61 +196,36 @@ def test_titles_are_the_headings_that_tables_show() -> None:
         TASK.info("f2")
 
 
-class TestResample:
-    def test_sums_are_those_of_repeated_subjects(self) -> None:
-        rng = np.random.default_rng(3)
-        subjects = np.array(["b", "a", "c", "a", "d", "b", "e"])
-        strata = np.array([0, 1, 0, 1, 1, 0, 1])
-        counts = rng.integers(0, 9, (7, 2, 3))
-        found = resample_sums(counts, subjects, strata, 200, np.random.default_rng(0))
-        members = {0: ["b", "c"], 1: ["a", "d", "e"]}
-        times = np.random.default_rng(0)
-        drawn = {k: times.multinomial(len(m), np.full(len(m), 1 / len(m)), size=200) for k, m in members.items()}
-        for draw in range(200):
-            expected = np.zeros((2, 3))
-            for stratum, names in members.items():
-                for name, often in zip(names, drawn[stratum][draw], strict=True):
-                    for row in np.flatnonzero(subjects == name):
-                        expected += often * counts[row]
-            assert (found[draw] == expected).all()
+class TestLeaveOneOut:
+    @settings(max_examples=40)
+    @given(predictions())
+    def test_it_is_scoring_the_others(self, arrays: dict[str, np.ndarray]) -> None:
+        task = ClipClassification([str(k) for k in range(arrays["prob"].shape[1])])
+        names, found = task.leave_one_out(arrays)
+        expected_names, expected = Task.leave_one_out(task, arrays)
+        assert names.tolist() == expected_names.tolist() == np.unique(arrays["subject"]).tolist()
+        assert found.keys() == expected.keys()
+        for name, values in found.items():
+            np.testing.assert_allclose(values, expected[name], atol=1e-9, err_msg=name)
 
-    def test_it_agrees_with_a_bootstrap_written_as_a_loop(self) -> None:
-        folds = [clip_arrays("0", 0.7, subjects=10), clip_arrays("1", 0.8, subjects=8)]
-        rng, loop = np.random.default_rng(1), []
-        for _ in range(1500):
-            scores = []
-            for arrays in folds:
-                names = np.unique(arrays["subject"])
-                classes = {name: arrays["target"][arrays["subject"] == name][0] for name in names}
-                rows: list[int] = []
-                for label in (0, 1):
-                    of_class = [name for name in names if classes[name] == label]
-                    for name in rng.choice(of_class, len(of_class)):
-                        rows += np.flatnonzero(arrays["subject"] == name).tolist()
-                hits = arrays["prob"][rows].argmax(1)
-                target = arrays["target"][rows]
-                f1 = [
-                    2 * ((hits == k) & (target == k)).sum() / ((hits == k).sum() + (target == k).sum()) for k in (0, 1)
-                ]
-                scores.append(np.mean(f1))
-            loop.append(np.mean(scores))
-        found = TASK.resample(folds, 4000, seed=0)
-        assert found.mean() == pytest.approx(np.mean(loop), abs=0.004)
-        assert found.std() == pytest.approx(np.std(loop), rel=0.08)
-        assert np.percentile(found, (2.5, 97.5)) == pytest.approx(np.percentile(loop, (2.5, 97.5)), abs=0.015)
+    def test_without_the_only_subject_nothing_is_defined(self) -> None:
+        arrays = arrays_of([0, 1], two(0.1, 0.9), subject=["a", "a"])
+        assert all(np.isnan(values).tolist() == [True] for values in TASK.leave_one_out(arrays)[1].values())
 
-    def test_no_draw_loses_a_class(self) -> None:
-        arrays = arrays_of([0, 1], two(0.1, 0.9))
-        assert (TASK.resample([arrays], 500, seed=0) == 1).all()
 
-    def test_draws_are_paired_between_models_and_decided_by_the_seed(self) -> None:
-        arrays = clip_arrays()
-        first, again, other = (TASK.resample([arrays], 50, seed) for seed in (0, 0, 1))
-        assert (first == again).all()
-        assert (first != other).any()
+def test_a_subjects_samples_can_be_selected() -> None:
+    arrays = clip_arrays(subjects=4)
+    chosen = TASK.select(arrays, ["f0s3", "f0s1", "nobody"])
+    TASK.check(chosen)
+    assert chosen["sample_id"].tolist() == [i for i in arrays["sample_id"].tolist() if i[:4] in ("f0s1", "f0s3")]
+    assert TASK.score_by_subject(arrays) == {
+        name: TASK.score(TASK.select(arrays, [name]))["accuracy"] for name in ("f0s0", "f0s1", "f0s2", "f0s3")
+    }
 
-    def test_the_interval_of_certain_predictions_has_no_width(self) -> None:
-        assert np.ptp(TASK.resample([clip_arrays(skill=1.0)], 100, seed=0)) == 0
+
+def test_how_often_classes_are_predicted_and_true() -> None:
+    arrays = arrays_of([0, 0, 1, 1], two(0.1, 0.9, 0.9, 0.8))
+    assert TASK.class_use(arrays).tolist() == [[1, 3], [2, 2]]
 
 
 @settings(max_examples=40)
@@ -261,26 +237,6 @@ def test_checked_arrays_of_any_content_can_be_scored(arrays: dict[str, np.ndarra
     hostile: Mapping[str, np.ndarray] = {**arrays, "subject": np.array(names, dtype="U5")}
     task.check(hostile)
     assert all(isinstance(value, float) for value in task.score(hostile).values())
-    assert task.resample([hostile], 3, seed=0).shape == (3,)
-    assert check_samples(hostile) == len(names)
-
-
-def test_every_interval_agrees_with_scikit_learn_on_repeated_samples() -> None:
-    """A draw counts a subject's samples as often as it was drawn: the same as scoring the repeated samples."""
-    import numpy as np
-
-    from vidsuite_core.tasks.base import draw_subjects
-
-    arrays = clip_arrays(skill=0.6)
-    target, draws = arrays["target"], 12
-    found = TASK.resample_all([arrays], draws, seed=3)
-    times, index = draw_subjects(arrays["subject"], target, draws, np.random.default_rng(3))
-    for draw in range(draws):
-        rows = np.repeat(np.arange(len(target)), times[draw].astype(int)[index])
-        repeated = {
-            "sample_id": np.array([f"{n}" for n in range(len(rows))]),
-            **{name: arrays[name][rows] for name in ("subject", "recording", "target", "prob")},
-        }
-        for name, value in TASK.score(repeated).items():
-            if name in found:
-                assert found[name][draw] == pytest.approx(value, abs=1e-9)
+    names, found = task.leave_one_out(hostile)
+    assert all(len(values) == len(names) for values in found.values())
+    assert check_samples(hostile) == len(hostile["sample_id"])

@@ -148,25 +148,15 @@ class TestActionDetection:
             arrays = detections([(0, 0, true)], [(0, 0, 0.9, found)], n=1)
             assert self.TASK.score(arrays)["frame_map"] == 0
 
-    def test_resampling_is_scoring_repeated_frames(self) -> None:
+    def test_a_part_of_the_frames_is_taken_with_its_boxes(self) -> None:
         arrays = random_detections(0, frames=8)
-        arrays |= {"subject": np.array([f"s{n % 4}" for n in range(8)])}
-        found = self.TASK.resample([arrays], 30, seed=2)
-        drawn = np.random.default_rng(2).multinomial(4, [1 / 4] * 4, size=30)
-        for draw in range(30):
-            frames = [frame for frame in range(8) for _ in range(drawn[draw][frame % 4])]
-            repeated = {"sample_id": np.arange(len(frames))}
-            for prefix, columns in (("true_", ("box", "class")), ("", ("box", "score", "class"))):
-                rows = [np.flatnonzero(arrays[f"{prefix}frame"] == frame) for frame in frames]
-                repeated[f"{prefix}frame"] = np.repeat(np.arange(len(frames)), [len(r) for r in rows])
-                repeated |= {f"{prefix}{c}": arrays[f"{prefix}{c}"][np.concatenate(rows)] for c in columns}
-            assert found[draw] == pytest.approx(self.TASK.score(repeated)["frame_map"])
-
-    def test_a_draw_without_any_true_box_is_undefined(self) -> None:
-        arrays = detections([(0, 0, self.BOX)], [(0, 0, 0.9, self.BOX)], n=3)
-        found = self.TASK.resample([arrays], 200, seed=0)
-        assert np.isnan(found).any()
-        assert set(found[~np.isnan(found)]) == {1.0}
+        part = self.TASK.take(arrays, np.array([5, 2]))
+        self.TASK.check(part)
+        for place, frame in enumerate((5, 2)):
+            for prefix in ("", "true_"):
+                ours, theirs = part[f"{prefix}frame"] == place, arrays[f"{prefix}frame"] == frame
+                assert (part[f"{prefix}box"][ours] == arrays[f"{prefix}box"][theirs]).all()
+        assert len(self.TASK.score_by_subject(arrays)) == 8
 
     def test_samples_and_outputs(self) -> None:
         samples = [SimpleNamespace(boxes=[], classes=[]), SimpleNamespace(boxes=[self.BOX], classes=[2])]

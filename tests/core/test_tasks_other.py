@@ -67,20 +67,16 @@ class TestEarlyPrediction:
         assert self.TASK.details(arrays)["curve"] == [1.0, None, 0.5]
         last = early([1, 0], [[1, 1, 0], [1, 1, 0]], [[0.9, 0.9, 0.9]] * 2)
         assert np.isnan(self.TASK.score(last)["final_accuracy"])
-        assert np.isnan(self.TASK.resample([last], 5, 0)).all()
+        assert np.isnan(self.TASK.leave_one_out(last)[1]["accuracy_auc"]).all()
 
-    def test_resampling_is_scoring_repeated_subjects(self) -> None:
+    def test_leaving_a_subject_out_is_scoring_the_others(self) -> None:
         rng = np.random.default_rng(0)
         arrays = early(np.arange(24) % 2, rng.random((24, 5)) < 0.9, rng.random((24, 5)), subjects=8)
-        found = self.TASK.resample([arrays], 40, seed=5)
-        times = np.random.default_rng(5)
-        strata = [["s0", "s2", "s4", "s6"], ["s1", "s3", "s5", "s7"]]
-        drawn = [times.multinomial(4, [1 / 4] * 4, size=40) for _ in strata]
-        for draw in range(40):
-            often = {s: n for group, d in zip(strata, drawn, strict=True) for s, n in zip(group, d[draw], strict=True)}
-            rows = [row for row, s in enumerate(arrays["subject"]) for _ in range(often[s])]
-            repeated = {name: value[rows] for name, value in arrays.items()}
-            assert found[draw] == pytest.approx(self.TASK.score(repeated)["accuracy_auc"])
+        names, found = self.TASK.leave_one_out(arrays)
+        expected_names, expected = Task.leave_one_out(self.TASK, arrays)
+        assert names.tolist() == expected_names.tolist()
+        for name, values in expected.items():
+            assert found[name] == pytest.approx(values), name
 
     def test_samples_and_outputs(self) -> None:
         samples = [SimpleNamespace(label=1, counts=[True, False]), SimpleNamespace(label=0, counts=[True, True])]
@@ -138,4 +134,8 @@ def test_a_hostile_array_is_refused_or_can_be_scored(case: str, data: st.DataObj
         return
     with np.errstate(over="ignore", invalid="ignore"):  # boxes of 1e38 pixels
         assert all(isinstance(value, float) for value in task.score(arrays).values())
-        assert task.resample([arrays], 3, seed=0).shape == (3,)
+        names, found = task.leave_one_out(arrays)
+        assert all(values.shape == names.shape for values in found.values())
+        assert task.select(arrays, arrays["subject"][:1].tolist())["sample_id"].size
+        task.truth(arrays)
+        task.class_use(arrays)

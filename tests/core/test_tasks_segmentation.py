@@ -12,6 +12,7 @@ from test_tasks_detection import names
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.samples import FrameSample, Recording
+from vidsuite_core.tasks.base import Task
 from vidsuite_core.tasks.segmentation_reducer import LAGS
 from vidsuite_core.tasks.video_segmentation import MAX_PIXELS, VideoSegmentation
 
@@ -123,31 +124,32 @@ def test_it_agrees_with_mmseg_s_iou_metric() -> None:
     assert scores["pixel_accuracy"] == pytest.approx(float(expected["aAcc"]), abs=1e-9)
 
 
-def test_resampling_is_scoring_repeated_subjects() -> None:
+def test_leaving_a_subject_out_is_scoring_the_others() -> None:
     task = VideoSegmentation(list("abcd"))
-    folds = [random_arrays(0), random_arrays(1)]
-    found = task.resample_all(folds, 20, seed=4)
-    rng, expected = np.random.default_rng(4), {name: np.zeros(20) for name in found}
-    for fold in folds:
-        drawn = rng.multinomial(5, [1 / 5] * 5, size=20)
-        for draw in range(20):
-            rows = [row for row in range(20) for _ in range(drawn[draw][row % 5])]
-            for name, value in task.score({key: column[rows] for key, column in fold.items()}).items():
-                expected[name][draw] += value / 2
-    assert set(found) == {info.name for info in task.scores}
+    arrays = random_arrays(0)
+    names, found = task.leave_one_out(arrays)
+    expected_names, expected = Task.leave_one_out(task, arrays)
+    assert names.tolist() == expected_names.tolist()
+    assert set(expected) <= set(found) == {info.name for info in task.scores}
     for name, values in expected.items():
         assert np.ptp(values) > 0
         assert found[name] == pytest.approx(values), name
-    assert (task.resample(folds, 20, seed=4) == found["miou"]).all()
 
 
-def test_frames_that_are_void_throughout_leave_a_draw_undefined() -> None:
+def test_without_the_only_frame_that_is_not_void_nothing_is_defined() -> None:
     maps = np.diag([0, 1, 2])
     arrays = arrays_of(TASK, [frame("a", 0, true=maps, found=maps), frame("b", 0, true=maps + 255, found=maps)])
     assert TASK.score(arrays)["image_miou"] == 1
-    found = TASK.resample([arrays], 100, seed=0)
-    assert np.isnan(found).any()
-    assert set(found[~np.isnan(found)]) == {1.0}
+    found = TASK.leave_one_out(arrays)[1]
+    assert np.isnan(found["miou"]).tolist() == [True, False]
+    assert found["image_miou"][1] == 1
+
+
+def test_true_targets_tell_frames_of_another_size_or_labels_apart() -> None:
+    one, other = (np.zeros((2, width), np.uint8) for width in (2, 3))
+    sizes = [arrays_of(TASK, [frame("a", 0, true=maps, found=maps)]) for maps in (one, other)]
+    assert [TASK.truth(arrays)["pixels"].tolist() for arrays in sizes] == [[[4, 0, 0]], [[6, 0, 0]]]
+    assert TASK.class_use(sizes[1]).tolist() == [[6, 0, 0], [6, 0, 0]]
 
 
 def test_samples_give_position_and_rate_and_outputs_the_rest() -> None:

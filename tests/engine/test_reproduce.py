@@ -20,7 +20,7 @@ from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.results.cell import Cell
 from vidsuite_core.results.record import Record
 from vidsuite_core.results.store import PREDICTIONS, RESULT, Attempt, Store
-from vidsuite_core.results.summary import Verified, verified
+from vidsuite_core.results.verification import Verified, verified
 from vidsuite_core.runner import reproduce
 from vidsuite_core.runner.reproduce import Criterion, criterion_of, find, read_reproduction
 from vidsuite_core.support.files import file_sha256

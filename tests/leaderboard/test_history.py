@@ -10,7 +10,7 @@ import pytest
 from board_runs import SUITE, attempt, efficiency
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.results.summary import verified
+from vidsuite_core.results.verification import verified
 from vidsuite_leaderboard.changes import Change, read_changes, removed
 from vidsuite_leaderboard.history import Step, _moved, moments, newest_steps
 

@@ -35,8 +35,8 @@ def reproduce(key: str, runs: tuple[Path, ...], by: str, **options: Any) -> int:
 
     KEY is a cell, score or attempt id, or the beginning of one (8 characters or more).
 
-    The score must lie within the spread of the recorded seeds (mean ± 2 standard deviations of three or more), or else
-    in the 95 % bootstrap interval of the recorded predictions.
+    The score must lie within the spread of the recorded seeds of its fold, of which there must be three or more (where
+    one more seed would lie, 95 %). With fewer no spread is known, and only the same score counts.
 
     What is run is the cell as this installation plans it, never what a record asks for: where the two differ, it says
     in what, and runs nothing (exit code 2). Exit code 1 says that the score lies outside. 'vidsuite submit pack' makes
@@ -45,7 +45,7 @@ def reproduce(key: str, runs: tuple[Path, ...], by: str, **options: Any) -> int:
     from rich.console import Console
 
     from vidsuite_core.cli.progress import watcher_for
-    from vidsuite_core.results.summary import verified
+    from vidsuite_core.results.verification import verified
     from vidsuite_core.runner.bench import BenchOptions
     from vidsuite_core.runner.reproduce import fellows_of, file_name, find
     from vidsuite_core.runner.reproduce import reproduce as run
@@ -95,5 +95,17 @@ def _lines(verdict: Verdict) -> list[str]:
         f"difference  {after - before:+.6f}",
         f"criterion   {criterion.low:.6f} to {criterion.high:.6f}: {criterion}",
         *([f"changed     {'; '.join(changes[:_SHOWN])}{more}"] if changes else []),
-        "reproduced: the score lies within" if verdict.within else "NOT reproduced: the score lies outside",
+        _verdict(verdict),
     ]
+
+
+def _verdict(verdict: Verdict) -> str:
+    if verdict.criterion.kind == "seeds":
+        return f"{'reproduced' if verdict.within else 'NOT reproduced'}: {_side(verdict)} the spread of seeds"
+    if verdict.within:
+        return "reproduced: the same score"
+    return "NOT reproduced: another score, and too few seeds are recorded to say whether it is within their spread"
+
+
+def _side(verdict: Verdict) -> str:
+    return "within" if verdict.within else "outside"

@@ -1,37 +1,40 @@
-"""Leaderboard rows, computed from stored predictions: means, spreads, intervals, and who cannot be told apart."""
+"""Leaderboard rows, computed from stored predictions: means, spreads, intervals, ranks, and what is to be known."""
 
 from __future__ import annotations
 
+import hashlib
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.results.ranks import FLOOR, Contender, standings
+from vidsuite_core.results.statistics import Part, estimate
 from vidsuite_core.results.store import Attempt
-from vidsuite_core.results.verification import recomputed
+from vidsuite_core.results.verification import Verified, verified
 from vidsuite_core.specs import resolve
 from vidsuite_core.support.code import same_code
 from vidsuite_core.support.ids import digest
-from vidsuite_core.tasks.base import DRAWS, ScoreInfo, Task, select_variant, variants
+from vidsuite_core.tasks.base import ScoreInfo, Task
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vidsuite_core.results.record import Record
     from vidsuite_core.suite import Suite
     from vidsuite_core.tasks.base import Arrays
 
-FEWEST = 4
-"""Subjects that a fold needs for intervals to be drawn within it."""
-MOST = 10_000
-"""Subjects that a fold may have for intervals to be drawn."""
+CHOSEN_ON_TEST = "its epoch was chosen on the samples that are scored, so it holds no rank"
+RARE = 0.1
+"""A class counts as used where it is predicted at least this often for each time that it is true."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A score over cells: mean, sample standard deviation (ddof 1; None for one cell), the values, 95 % interval."""
+    """A score over cells: mean, sample standard deviation (ddof 1; None for one cell), the values, 95 % interval
+    (see `vidsuite_core.results.statistics`; None where nothing can be said)."""
 
     mean: float
     sd: float | None
@@ -41,7 +44,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Draws:
-    """Bootstrap draws (DRAWS,) of a row's first score; two rows pair where both were drawn from the same samples."""
+    """Plausible values (DRAWS,) of a row's first score; two rows pair where both are over the same samples."""
 
     drawn_from: str
     values: np.ndarray
@@ -54,11 +57,15 @@ class Row:
     Attributes:
         status: "measured" or "reported".
         selection: how the scored epoch was chosen (see `vidsuite_core.engine.config`).
-        variant: "" or the name of a second set of predictions, as "last" (epoch).
+        variant: "" or the name of a second set of predictions, as "paper_rule" (the paper's choice of the epoch).
         scores: summaries of measured rows, or the paper's own text of reported ones.
         done, expected: cells with scores, and cells that the protocol makes.
+        subjects: how many of the task's units were scored, in words `units`; 0 of a row without scores.
+        seeds: of the cells with scores.
+        data: see `scored_on`; "" of a row without scores.
+        used: of how many classes it makes use, and how many are true; None where the task does not tell.
         problems: why cells are missing, one line each.
-        indistinct: whether the paired bootstrap cannot tell the row from the best one.
+        rank, tied, indistinct, reason, above_floor: see `vidsuite_core.results.ranks.Place`.
     """
 
     benchmark: str
@@ -72,6 +79,11 @@ class Row:
     config: str = ""
     done: int = 0
     expected: int = 0
+    subjects: int = 0
+    units: str = "subjects"
+    seeds: int = 0
+    data: str = ""
+    used: tuple[int, int] | None = None
     parameters: int | None = None
     flops: float | None = None
     throughput: float | None = None
@@ -80,27 +92,59 @@ class Row:
     selection: str = ""
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    rank: int | None = None
+    tied: bool = False
     indistinct: bool = False
+    reason: str = ""
+    above_floor: bool | None = None
     draws: Draws | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def floor(self) -> bool:
+        """Whether it is what every other row must be above."""
+        return self.model == FLOOR
+
+    @property
+    def few_classes(self) -> bool:
+        """Whether its predictions make use of at most half of the classes that are true."""
+        return self.used is not None and 2 * self.used[0] <= self.used[1]
 
 
 def measured_rows(suite: Suite, attempts: Iterable[Attempt]) -> list[Row]:
     """A row a benchmark, dataset, preset, model, config and class and number of devices.
 
-    In each table complete rows come first, and of these the best. Of several attempts at a cell the newest good
-    one counts, or the newest at all.
+    In each table complete rows come first, and of these the best. Of several attempts at a cell the newest one that
+    holds counts, or the newest at all.
     """
     groups: dict[tuple[str, ...], list[Verified]] = defaultdict(list)
-    for attempt in sorted(_newest(attempts), key=place_of):
-        record = attempt.record
+    for one in sorted(_holding(suite, attempts), key=lambda one: place_of(one.attempt)):
+        record = one.attempt.record
         cell = record.cell
-        group = (cell.benchmark, cell.dataset, cell.preset, cell.model, config_of(record), device_of(record))
-        groups[group].append(verified(suite, attempt))
+        groups[cell.benchmark, cell.dataset, cell.preset, cell.model, config_of(record), device_of(record)].append(one)
     rows = [row for members in groups.values() for row in rows_of(members)]
     tables: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     for row in rows:
         tables[row.benchmark, row.dataset, row.preset].append(row)
     return [row for table in tables.values() for row in _ranked(suite, table)]
+
+
+def _holding(suite: Suite, attempts: Iterable[Attempt]) -> list[Verified]:
+    """Of each cell the newest attempt that is ok and holds, or the newest at all; no more than that are read."""
+    cells: dict[str, list[Attempt]] = defaultdict(list)
+    for attempt in attempts:
+        cells[attempt.record.cell_id].append(attempt)
+    found = []
+    for members in cells.values():
+        ordered = sorted(members, key=_freshness, reverse=True)
+        checked = (verified(suite, attempt) for attempt in ordered)
+        first = next(checked)
+        sound = first if first.scored else next((one for one in checked if one.scored), first)
+        found.append(sound)
+    return found
+
+
+def _freshness(attempt: Attempt) -> tuple[bool, object]:
+    return attempt.record.status == "ok", attempt.record.created
 
 
 def reported_rows(suite: Suite, benchmark: str) -> list[Row]:
@@ -119,51 +163,11 @@ def reported_rows(suite: Suite, benchmark: str) -> list[Row]:
     return rows
 
 
-@dataclass(frozen=True)
-class Verified:
-    """An attempt that was checked: `faults` say why it cannot count. Only an attempt that is ok has `arrays`."""
-
-    attempt: Attempt
-    faults: tuple[str, ...] = ()
-    known_task: Task | None = field(default=None, repr=False)
-    arrays: Arrays = field(default_factory=dict, repr=False)
-
-    @property
-    def scored(self) -> bool:
-        """Whether it has predictions that hold."""
-        return self.known_task is not None and not self.faults
-
-    @property
-    def task(self) -> Task:
-        """The task over the attempt's classes; only of one that is `scored`."""
-        assert self.known_task is not None
-        return self.known_task
-
-
-def verified(suite: Suite, attempt: Attempt) -> Verified:
-    """The attempt with its predictions, its files, ids and scores checked; reads no more of one that failed."""
-    if attempt.record.status != "ok":
-        return Verified(attempt, tuple(attempt.faulty_files()))
-    try:
-        task, arrays, faults = recomputed(suite, attempt)
-    except VidsuiteError as error:
-        return Verified(attempt, (str(error),))
-    return Verified(attempt, tuple(faults), task, arrays)
-
-
 def newest(checked: Iterable[Verified]) -> list[Verified]:
     """One a cell: the newest good one, or the newest at all."""
-    by_path = {one.attempt.path: one for one in checked}
-    return [by_path[attempt.path] for attempt in _newest(one.attempt for one in by_path.values())]
-
-
-def _newest(attempts: Iterable[Attempt]) -> list[Attempt]:
-    cells: dict[str, Attempt] = {}
-    for attempt in attempts:
-        rank = (attempt.record.status == "ok", attempt.record.created)
-        held = cells.get(attempt.record.cell_id)
-        if held is None or rank >= (held.record.status == "ok", held.record.created):
-            cells[attempt.record.cell_id] = attempt
+    cells: dict[str, Verified] = {}
+    for one in sorted(checked, key=lambda one: _freshness(one.attempt)):
+        cells[one.attempt.record.cell_id] = one
     return list(cells.values())
 
 
@@ -198,7 +202,7 @@ def rows_of(members: Sequence[Verified]) -> list[Row]:
     first = members[0].attempt.record
     cell = first.cell
     by_variant: dict[str, list[_Scored]] = defaultdict(list)
-    problems, kept = [], []
+    problems, kept, chosen_on_test = [], [], False
     task: Task | None = None
     for one in members:
         record = one.attempt.record
@@ -209,8 +213,9 @@ def rows_of(members: Sequence[Verified]) -> list[Row]:
             continue
         task = one.task
         kept.append(record)
-        for name in ("", *variants(one.arrays)):
-            by_variant[name].append(_Scored(record.cell.seed, record.cell.fold, select_variant(one.arrays, name)))
+        chosen_on_test |= one.chosen_on_test
+        for name, arrays in one.predictions().items():
+            by_variant[name].append(_Scored(record.cell.seed, record.cell.fold, arrays))
     seeds = {one.attempt.record.cell.seed for one in members}
     efficiency = next((record.efficiency for record in kept if record.efficiency), None)
     row = Row(
@@ -223,13 +228,17 @@ def rows_of(members: Sequence[Verified]) -> list[Row]:
         throughput=efficiency.throughput if efficiency else None,
         path=efficiency.path if efficiency else "",
         device=device_of(first),
-        selection=str(first.score_key.get("config", {}).get("selection", "")),
+        selection=members[0].selection,
         problems=tuple(problems),
         notes=(*sorted({note for one in members for note in one.attempt.record.warnings}), *_mixed(kept)),
+        reason=CHOSEN_ON_TEST if chosen_on_test else "",
     )  # fmt: skip
     if task is None:
         return [row]
-    return [_scored(replace(row, variant=name), task, cells) for name, cells in by_variant.items()]
+    key = digest(sorted(record.attempt for record in kept))
+    data = scored_on(task, first, [(cell.fold, cell.arrays) for cell in by_variant[""]])
+    row = replace(row, data=data, units=f"{task.unit}s")
+    return [_scored(replace(row, variant=name), task, cells, key) for name, cells in by_variant.items()]
 
 
 def _mixed(kept: Sequence[Record]) -> list[str]:
@@ -240,64 +249,72 @@ def _mixed(kept: Sequence[Record]) -> list[str]:
     return []
 
 
-def _scored(row: Row, task: Task, cells: Sequence[_Scored]) -> Row:
-    import numpy as np
-
+def _scored(row: Row, task: Task, cells: Sequence[_Scored], key: str) -> Row:
+    """The row with its scores, and their intervals; `key` tells its seeds from those of other rows."""
     values: dict[str, list[float]] = defaultdict(list)
+    parts: dict[str, list[Part]] = defaultdict(list)
+    use = []
     for cell in cells:
-        for name, value in task.score(cell.arrays).items():
+        scores = task.score(cell.arrays)
+        for name, value in scores.items():
             if value == value:
                 values[name].append(value)
-    by_seed: dict[int, list[_Scored]] = defaultdict(list)
-    for cell in cells:
-        by_seed[cell.seed].append(cell)
-    runs = [resampled(task, [c.arrays for c in folds]) for folds in by_seed.values()]
-    draws = {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0]}
-    scores: dict[str, Summary | str] = {name: _summary(rows, draws.get(name)) for name, rows in values.items()}
-    partial = {name: len(found) for name, found in values.items() if "/" not in name and len(found) < len(cells)}
+        units, without = task.leave_one_out(cell.arrays)
+        for name, rest in without.items():
+            parts[name].append(Part(cell.seed, scores[name], units, rest))
+        use.append(task.class_use(cell.arrays))
+    found = {name: estimate(of_score, fraction=task.info(name).unit == "fraction") for name, of_score in parts.items()}
+    intervals = {name: one.interval() for name, one in found.items() if one}
+    summaries = {name: _summary(rows, intervals.get(name)) for name, rows in values.items()}
+    partial = {name: len(rows) for name, rows in values.items() if "/" not in name and len(rows) < len(cells)}
     notes = [f"{name} is the mean of the {n} cells of {len(cells)} where it is defined" for name, n in partial.items()]
-    drawn_from = digest([[seed, [_samples(c.arrays) for c in folds]] for seed, folds in by_seed.items()])
-    drawn = Draws(drawn_from, draws[task.first_score])
-    return replace(row, scores=scores, done=len(cells), notes=(*row.notes, *notes), draws=drawn)
+    first = found.get(task.first_score)
+    return replace(
+        row,
+        scores=summaries,
+        done=len(cells),
+        subjects=len(np.unique(np.concatenate([part.subjects for part in parts[task.first_score]]))),
+        seeds=len({cell.seed for cell in cells}),
+        used=_used([counts for counts in use if counts is not None]),
+        notes=(*row.notes, *notes),
+        draws=Draws(row.data, first.draws(key)) if first else None,
+    )
 
 
-def resampled(task: Task, folds: Sequence[Arrays], draws: int = DRAWS, seed: int = 0) -> dict[str, np.ndarray]:
-    """Scores (draws,) of the mean over folds under a bootstrap over subjects.
+def _used(counts: Sequence[np.ndarray]) -> tuple[int, int] | None:
+    """How many of the true classes are predicted at least `RARE` as often as they are true, and how many are true."""
+    if not counts:
+        return None
+    predicted, true = np.sum(counts, axis=0, dtype=float)
+    return int(((predicted >= RARE * true) & (true > 0)).sum()), int((true > 0).sum())
 
-    Subjects are drawn within their folds. Where a fold has fewer than `FEWEST` (one, where one is left out at a time)
-    that would draw next to nothing, so whole folds are drawn; a single such fold has no interval (NaN). Neither have
-    folds of more than `MOST`: memory grows with the square of their number.
+
+def scored_on(task: Task, record: Record, cells: Iterable[tuple[str, Arrays]]) -> str:
+    """Hash of what cells are scored on: the data, the protocol, the classes, and each fold's samples and true targets.
+
+    `cells` are folds' names with their arrays, a fold as often as it has seeds.
+
+    Rows are compared only where it is the same; the order in which samples and folds are stored does not matter.
     """
-    import numpy as np
-
-    subjects = [len(np.unique(arrays["subject"])) for arrays in folds]
-    if min(subjects) >= FEWEST and max(subjects) <= MOST:
-        return task.resample_all(folds, draws, seed)
-    if len(folds) == 1 or max(subjects) > MOST:
-        return {task.first_score: np.full(draws, np.nan)}
-    scores = [task.score(arrays) for arrays in folds]
-    times = np.random.default_rng(seed).multinomial(len(folds), np.full(len(folds), 1 / len(folds)), size=draws)
-    shown = [info.name for info in task.scores if info.in_tables]
-    return {name: times @ np.array([score[name] for score in scores]) / len(folds) for name in shown}
+    key = record.score_key
+    folds = sorted({(fold, _content(task, arrays)) for fold, arrays in cells})
+    return digest([key.get("dataset"), key.get("protocol"), list(task.classes), folds])
 
 
-def _samples(arrays: Arrays) -> list[Any]:
-    """What draws depend on, in whatever order samples are stored: each one's subject, and each subject's stratum."""
-    import numpy as np
+def _content(task: Task, arrays: Arrays) -> str:
+    """Hash of a fold's samples, subjects and targets, whatever types of numbers they are stored as."""
+    ordered = task.take(arrays, np.argsort(arrays["sample_id"], kind="stable"))
+    found = hashlib.sha256()
+    columns = {name: ordered[name] for name in ("sample_id", "subject", "recording")} | dict(task.truth(ordered))
+    for name, values in sorted(columns.items()):
+        kind = {"U": "U", "f": "<f8", "b": "<i8", "i": "<i8", "u": "<i8"}[values.dtype.kind]
+        plain = "\0".join(values.tolist()).encode(errors="replace") if kind == "U" else values.astype(kind).tobytes()
+        found.update(f"{name} {values.shape} {len(plain)}\n".encode() + plain)
+    return found.hexdigest()
 
-    _, first = np.unique(arrays["subject"], return_index=True)
-    strata = arrays["target"][first].tolist() if "target" in arrays else []
-    return [sorted(zip(arrays["sample_id"].tolist(), arrays["subject"].tolist(), strict=True)), strata]
 
-
-def _summary(values: Sequence[float], draws: np.ndarray | None) -> Summary:
-    import numpy as np
-
+def _summary(values: Sequence[float], interval: tuple[float, float] | None) -> Summary:
     sd = statistics.stdev(values) if len(values) > 1 else None
-    interval = None
-    if draws is not None and np.isfinite(draws).any():
-        low, high = np.nanpercentile(draws, (2.5, 97.5))
-        interval = float(low), float(high)
     return Summary(statistics.fmean(values), sd, tuple(values), interval)
 
 
@@ -308,37 +325,47 @@ def first_mean(row: Row, first_score: str) -> float:
 
 
 def _ranked(suite: Suite, rows: Sequence[Row]) -> list[Row]:
-    """Complete rows before others, the best first, each followed by its variants; marks those like the best.
-
-    The paired test: the best row and another are resampled with the same draws of the same subjects; where the
-    95 % interval of the difference holds 0 they cannot be told apart.
-    """
+    """Complete rows before others, the best first, each followed by its variants; see `standings`."""
     first = _first_score(suite, rows[0].task)
-
-    def place(row: Row) -> tuple[bool, bool, float]:
-        mean = first_mean(row, first.name)
-        return row.done < row.expected, mean == float("-inf"), mean if first.direction == "lower" else -mean
-
-    main = sorted((row for row in rows if not row.variant), key=place)
+    higher = first.direction == "higher"
+    main = sorted((row for row in rows if not row.variant), key=lambda row: _worst_last(row, first.name, higher))
     out = []
-    for row in main:
-        out.append(replace(row, indistinct=row is not main[0] and _alike(main[0].draws, row.draws)))
+    for index, place in standings([_contender(row, first.name) for row in main], higher=higher):
+        row = main[index]
+        out.append(
+            replace(
+                row,
+                rank=place.rank,
+                tied=place.tied,
+                indistinct=place.indistinct,
+                reason=place.reason,
+                above_floor=place.above_floor,
+            )
+        )
         out += [v for v in rows if v.variant and (v.model, v.config, v.device) == (row.model, row.config, row.device)]
     return out
+
+
+def _worst_last(row: Row, first: str, higher: bool) -> tuple[bool, bool, float]:
+    mean = first_mean(row, first)
+    return row.done < row.expected, mean == float("-inf"), -mean if higher else mean
+
+
+def _contender(row: Row, first: str) -> Contender:
+    mean = first_mean(row, first)
+    return Contender(
+        score=None if mean == float("-inf") else mean,
+        complete=row.done == row.expected,
+        data=row.data,
+        subjects=row.subjects,
+        units=row.units,
+        drawn_from=row.draws.drawn_from if row.draws else "",
+        draws=row.draws.values if row.draws else None,
+        floor=row.floor,
+        barred=row.reason,
+    )
 
 
 def _first_score(suite: Suite, task: str) -> ScoreInfo:
     kind: type[Task] = resolve(suite.tasks[task].spec.builder)
     return next(score for score in kind.scores if score.name == kind.first_score)
-
-
-def _alike(best: Draws | None, other: Draws | None) -> bool:
-    import numpy as np
-
-    if best is None or other is None or best.drawn_from != other.drawn_from:
-        return False
-    difference = best.values - other.values
-    if not np.isfinite(difference).any():
-        return False
-    low, high = np.nanpercentile(difference, (2.5, 97.5))
-    return bool(low <= 0 <= high)

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.errors import UsageError
+from vidsuite_core.results.ranks import FLOOR
+from vidsuite_core.results.statistics import FEW, FEWEST
 from vidsuite_core.results.summary import Row, Summary
+from vidsuite_core.results.verification import PAPER_RULE, variant_title
 from vidsuite_core.support.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-VARIANTS = {"last": "last epoch", "paper_rule": "the paper's rule"}
 """What tables call second sets of predictions."""
 FORMATS = ("table", "markdown", "csv", "latex", "json", "parquet")
 
@@ -115,7 +117,7 @@ def _name(row: Row, name: str) -> str:
     if row.status == "reported":
         return f"  {printable(row.model)}"
     if row.variant:
-        return f"  · {VARIANTS.get(row.variant) or printable(row.variant)}"
+        return f"  · {printable(variant_title(row.variant))}"
     marks = "" if row.done == row.expected else f" [{row.done} of {row.expected}]"
     return f"{printable(name)}{' ≈' if row.indistinct else ''}{marks}"
 
@@ -140,28 +142,42 @@ def _rate(number: float | None) -> str:
     return "–" if number is None else f"{number:.3g}"
 
 
-def _has_epochs(row: Row, rows: Sequence[Row]) -> bool:
-    return any(other.variant == "last" and (other.model, other.config) == (row.model, row.config) for other in rows)
-
-
 def _footnotes(rows: Sequence[Row]) -> list[str]:
     main = [row for row in rows if not row.variant]
-    lines = ["mean ± sd over folds and seeds; below it a 95 % interval (bootstrap over subjects); /s: samples a second"]
-    chosen = [_short(row.model) for row in main if row.selection == "best_on_test" and _has_epochs(row, rows)]
-    if chosen:
-        who = "the" if len(chosen) == len(main) else f"{', '.join(chosen)}: the"
-        lines.append(f"{who} epoch is chosen on the scored fold; 'last epoch' is not chosen")
-    if any(row.variant == "paper_rule" for row in rows):
+    units = " or ".join(sorted({row.units for row in main}))
+    alone = " (where there is one seed, over these alone)" if any(row.seeds == 1 for row in main) else ""
+    lines = [
+        "mean ± sd over folds and seeds; /s: samples a second",
+        f"below the mean a 95 % interval over {units} and seeds{alone}",
+    ]
+    if any(row.variant == PAPER_RULE for row in rows):
         lines.append("the paper's rule: the moment of training is chosen on the scored samples; shown, never ranked")
     if any(row.indistinct for row in main):
-        lines.append("≈ cannot be told apart from the best row (paired bootstrap over subjects, 95 %)")
+        lines.append(f"≈ cannot be told apart from the best row (paired test over {units} and seeds, 95 %)")
+    lines += _shared(main, _cautions)
     lines += [f"{_short(row.model)}: {problem}" for row in main for problem in row.problems]
-    notes: dict[str, list[str]] = {}
-    for row in main:
-        for note in row.notes:
-            notes.setdefault(note, []).append(_short(row.model))
-    lines += [note if len(who) == len(main) else f"{', '.join(who)}: {note}" for note, who in notes.items()]
-    return lines
+    return lines + _shared(main, lambda row: row.notes)
+
+
+def _cautions(row: Row) -> list[str]:
+    """What to know before a row's place is believed."""
+    found = [row.reason] if row.reason else []
+    if FEWEST <= row.subjects < FEW:
+        found.append(f"only {row.subjects} {row.units} are scored, so little can be told apart")
+    if row.above_floor is False:
+        found.append(f"not above the floor, {FLOOR}, which needs no video")
+    if row.few_classes and row.used and not row.floor:
+        found.append(f"its predictions use {row.used[0]} of the {row.used[1]} classes")
+    return found
+
+
+def _shared(rows: Sequence[Row], told: Callable[[Row], Sequence[str]]) -> list[str]:
+    """A line a text, with the rows that it is told of unless it is of all."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        for text in told(row):
+            found.setdefault(text, []).append(_short(row.model))
+    return [text if len(who) == len(rows) else f"{', '.join(who)}: {text}" for text, who in found.items()]
 
 
 def _reported_notes(rows: Sequence[Row], titles: dict[str, str]) -> list[str]:
@@ -270,7 +286,8 @@ def _finite(value: Any) -> Any:
 def _flat(row: Row) -> dict[str, Any]:
     names = ("benchmark", "task", "dataset", "preset", "model", "variant", "status", "config", "done", "expected")
     flat: dict[str, Any] = {name: getattr(row, name) for name in names}
-    flat |= {name: getattr(row, name) for name in ("parameters", "flops", "throughput", "device", "path", "indistinct")}
+    flat |= {name: getattr(row, name) for name in ("parameters", "flops", "throughput", "device", "path")}
+    flat |= {name: getattr(row, name) for name in ("rank", "tied", "indistinct", "reason", "above_floor", "subjects")}
     flat |= {"problems": "; ".join(row.problems), "notes": "; ".join(row.notes)}
     scores: dict[str, Any] = {}
     for name, score in row.scores.items():

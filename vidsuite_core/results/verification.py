@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,105 @@ from vidsuite_core.tasks.base import Task, select_variant, variants
 if TYPE_CHECKING:
     import numpy as np
 
-    from vidsuite_core.results.record import Record
+    from vidsuite_core.results.record import Record, Score
     from vidsuite_core.results.store import Attempt
     from vidsuite_core.suite import Suite
+    from vidsuite_core.tasks.base import Arrays
 
 
 TOLERANCE = 1e-9
 """Largest difference between a recorded score and the same recomputed from stored predictions."""
+
+
+PAPER_RULE = "paper_rule"
+"""The variant whose epoch the paper's rule chose, on the samples that are scored: shown beside, never ranked."""
+LAST = "last"
+"""The variant of the last epoch, in records whose main predictions are of an epoch chosen on the scored samples."""
+
+
+def variant_title(name: str) -> str:
+    """What a variant is called where it is shown; it has never been ranked."""
+    return {PAPER_RULE: "the paper's rule", LAST: "last epoch"}.get(name, name)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """An attempt that was checked: `faults` say why it cannot count. Only an attempt that is ok has `arrays`."""
+
+    attempt: Attempt
+    faults: tuple[str, ...] = ()
+    known_task: Task | None = field(default=None, repr=False)
+    arrays: Arrays = field(default_factory=dict, repr=False)
+
+    @property
+    def scored(self) -> bool:
+        """Whether it has predictions that hold."""
+        return self.known_task is not None and not self.faults
+
+    @property
+    def task(self) -> Task:
+        """The task over the attempt's classes; only of one that is `scored`."""
+        assert self.known_task is not None
+        return self.known_task
+
+    @property
+    def headline(self) -> str:
+        """The variant that counts; see `headline`."""
+        return headline(self.attempt.record)
+
+    @property
+    def selection(self) -> str:
+        """How the epoch was chosen of the predictions that count: "last", "inner", or "" where there was no choice."""
+        told = str(self.attempt.record.score_key.get("config", {}).get("selection", ""))
+        if told != "best_on_test":
+            return told
+        return LAST if self.headline == LAST else told if self.chosen_on_test else ""
+
+    @property
+    def chosen_on_test(self) -> bool:
+        """Whether even the predictions that count are of an epoch that was chosen on the samples they are of."""
+        record = self.attempt.record
+        chosen = record.score_key.get("config", {}).get("selection") == "best_on_test"
+        return chosen and self.headline != LAST and record.details.get("chosen_epoch") is not None
+
+    def predictions(self) -> dict[str, dict[str, np.ndarray]]:
+        """The arrays that count under "", those of the variants under their names."""
+        main = self.headline
+        found = {"": select_variant(self.arrays, main)}
+        if main:
+            found[PAPER_RULE] = select_variant(self.arrays)
+        return found | {name: select_variant(self.arrays, name) for name in variants(self.arrays) if name != main}
+
+    def scores(self) -> dict[str, Score]:
+        """The recorded scores that count; those of an attempt that is not ok are none."""
+        return headline_scores(self.attempt.record)
+
+
+def headline(record: Record) -> str:
+    """Which variant of a record counts: "", or "last" where its main predictions are of the paper's chosen epoch.
+
+    Records of older versions keep the predictions of an epoch chosen on the scored samples under no name, and the last
+    epoch's beside them; what is ranked never comes from such a choice, so there the last epoch counts.
+    """
+    chosen = record.score_key.get("config", {}).get("selection") == "best_on_test"
+    return LAST if chosen and LAST in record.variants else ""
+
+
+def headline_scores(record: Record) -> dict[str, Score]:
+    """The record's scores of the variant that counts."""
+    name = headline(record)
+    return record.variants[name] if name else record.scores
+
+
+def verified(suite: Suite, attempt: Attempt) -> Verified:
+    """The attempt with its predictions, its files, ids and scores checked; reads no more of one that failed."""
+    if attempt.record.status != "ok":
+        return Verified(attempt, tuple(attempt.faulty_files()))
+    try:
+        task, arrays, faults = recomputed(suite, attempt)
+    except VidsuiteError as error:
+        return Verified(attempt, (str(error),))
+    return Verified(attempt, tuple(faults), task, arrays)
 
 
 def recomputed(suite: Suite, attempt: Attempt) -> tuple[Task, dict[str, np.ndarray], list[str]]:

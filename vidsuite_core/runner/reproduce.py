@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,14 +19,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from vidsuite_core.errors import UsageError, VidsuiteError
+from vidsuite_core.results.statistics import seed_range
 from vidsuite_core.results.store import Attempt, Store
-from vidsuite_core.results.summary import Verified, config_of, device_of, resampled, verified
-from vidsuite_core.results.verification import TOLERANCE
+from vidsuite_core.results.summary import config_of, device_of
+from vidsuite_core.results.verification import TOLERANCE, Verified, verified
 from vidsuite_core.support.code import same_code
 from vidsuite_core.support.files import read_regular
 from vidsuite_core.support.ids import differences
 from vidsuite_core.support.text import shown_name
-from vidsuite_core.tasks.base import select_variant
 
 if TYPE_CHECKING:
     from vidsuite_core.results.record import Record
@@ -66,7 +65,7 @@ class Reproduction(BaseModel):
     by: Name
     created: AwareDatetime
     device: str = Field(max_length=200)
-    criterion: Literal["seeds", "bootstrap", "equal"]
+    criterion: Literal["seeds", "bootstrap", "equal"]  # "bootstrap" is of older versions
     low: float
     high: float
     recorded: float
@@ -78,12 +77,12 @@ class Reproduction(BaseModel):
 class Criterion:
     """Where the first score of a repetition must lie.
 
-    `kind` is "seeds" (mean ± 2 standard deviations of the recorded seeds of the same row and fold), "bootstrap" (95 %
-    interval of the recorded predictions, subjects drawn with replacement), or "equal", where there are neither three
-    seeds nor subjects enough to draw from, so that only the recorded score itself counts.
+    `kind` is "seeds" (where one more of the recorded seeds of the same row and fold would lie, 95 %), or "equal", where
+    fewer than three seeds are recorded: then no spread is known, and only the recorded score itself counts. A
+    repetition is scored on the same subjects, so their choice is no part of it.
     """
 
-    kind: Literal["seeds", "bootstrap", "equal"]
+    kind: Literal["seeds", "equal"]
     low: float
     high: float
     seeds: int
@@ -94,9 +93,8 @@ class Criterion:
 
     def __str__(self) -> str:
         texts = {
-            "seeds": f"mean ± 2 standard deviations of {self.seeds} recorded seeds",
-            "bootstrap": "95 % bootstrap interval of the recorded predictions",
-            "equal": f"the recorded score itself: neither {SEEDS} seeds nor subjects enough to tell a spread from",
+            "seeds": f"within the spread of {self.seeds} recorded seeds (95 %, where one more would lie)",
+            "equal": f"the recorded score itself: with fewer than {SEEDS} recorded seeds no spread is known",
         }
         return texts[self.kind]
 
@@ -225,7 +223,7 @@ def _refuse_another(record: Record, planned: Planned) -> None:
 def first_score(one: Verified) -> float:
     """The task's first score of an attempt that holds; raises `VidsuiteError` where it is not defined."""
     name = one.task.first_score
-    value = one.attempt.record.scores[name].value
+    value = one.scores()[name].value
     if value is None:
         raise VidsuiteError(f"{name} is not defined for fold {one.attempt.record.cell.fold}: it cannot be compared")
     return value
@@ -237,22 +235,15 @@ def criterion_of(recorded: Verified, fellows: Iterable[Verified]) -> Criterion:
     Args:
         fellows: attempts of the same row and fold, of which the newest of each seed counts; those with faults do not.
     """
-    import numpy as np
-
     score = first_score(recorded)
     by_seed: dict[int, Verified] = {}
     for one in sorted((f for f in fellows if f.scored), key=lambda f: f.attempt.record.created):
         by_seed[one.attempt.record.cell.seed] = one
     by_seed[recorded.attempt.record.cell.seed] = recorded
     if len(by_seed) >= SEEDS:
-        values = [first_score(one) for one in by_seed.values()]
-        middle, reach = statistics.fmean(values), 2 * statistics.stdev(values)
-        return Criterion("seeds", middle - reach, middle + reach, len(values))
-    draws = resampled(recorded.task, [select_variant(recorded.arrays)])[recorded.task.first_score]
-    if not np.isfinite(draws).any():
-        return Criterion("equal", score, score, len(by_seed))
-    low, high = np.nanpercentile(draws, (2.5, 97.5))
-    return Criterion("bootstrap", min(float(low), score), max(float(high), score), len(by_seed))
+        low, high = seed_range([first_score(one) for one in by_seed.values()])
+        return Criterion("seeds", min(low, score), max(high, score), len(by_seed))
+    return Criterion("equal", score, score, len(by_seed))
 
 
 def same_row_and_fold(one: Record, other: Record) -> bool:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.tasks.base import ScoreInfo, Task, check_samples, require
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vidsuite_core.tasks.base import Arrays
 
 IOU = 0.5
@@ -40,8 +40,6 @@ class ActionDetection(Task):
 
     def predictions(self, outputs: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         """From each output's `pred_instances`: `bboxes` (m, 4), `scores` (m,), `labels` (m,), as mmdet names them."""
-        import numpy as np
-
         found = [output["pred_instances"] for output in outputs]
         frame, box, label = _flatten([f["bboxes"] for f in found], [f["labels"] for f in found])
         scores = [np.asarray(f["scores"], dtype=np.float32) for f in found]
@@ -50,8 +48,6 @@ class ActionDetection(Task):
 
     def check(self, arrays: Arrays) -> None:
         """See `Task.check`."""
-        import numpy as np
-
         count = check_samples(arrays)
         for prefix in ("true_", ""):
             frame = require(arrays, f"{prefix}frame", "iu", None)
@@ -71,28 +67,27 @@ class ActionDetection(Task):
 
     def details(self, arrays: Arrays) -> dict[str, Any]:
         """Average precision of each class; None where it has no true box."""
-        import numpy as np
-
         values = self._average_precisions(arrays)
         named = zip(self.classes, values, strict=True)
         return {"per_class": {label: {"ap": None if np.isnan(ap) else float(ap)} for label, ap in named}}
 
-    def resample(self, folds: Sequence[Arrays], draws: int, seed: int) -> np.ndarray:
-        """See `Task.resample`; matching does not depend on the draw, so it is done once and rows are reweighted."""
-        import numpy as np
+    def take(self, arrays: Arrays, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """See `Task.take`; boxes go with their frames."""
+        rows = np.arange(len(arrays["sample_id"]))[rows]
+        taken = {name: arrays[name][rows] for name in ("sample_id", "subject", "recording")}
+        place = np.full(len(arrays["sample_id"]), -1)
+        place[rows] = np.arange(len(rows))
+        for frame, columns in (("true_frame", ("true_box", "true_class")), ("frame", ("box", "score", "class"))):
+            kept = np.flatnonzero(place[arrays[frame]] >= 0)
+            kept = kept[np.argsort(place[arrays[frame][kept]], kind="stable")]
+            taken |= {frame: place[arrays[frame][kept]], **{name: arrays[name][kept] for name in columns}}
+        return taken
 
-        rng = np.random.default_rng(seed)
-        total = np.zeros(draws)
-        for arrays in folds:
-            _, subject = np.unique(arrays["subject"], return_inverse=True)
-            times = rng.multinomial(subject.max() + 1, np.full(subject.max() + 1, 1 / (subject.max() + 1)), size=draws)
-            matched = [_match(arrays, label) for label in range(len(self.classes))]
-            total += [_mean([_average_precision(*rows, weight[subject]) for rows in matched]) for weight in times]
-        return total / len(folds)
+    def class_use(self, arrays: Arrays) -> np.ndarray:
+        """See `Task.class_use`."""
+        return np.stack([np.bincount(arrays[name], minlength=len(self.classes)) for name in ("class", "true_class")])
 
     def _average_precisions(self, arrays: Arrays) -> list[float]:
-        import numpy as np
-
         once = np.ones(len(arrays["sample_id"]))
         return [_average_precision(*_match(arrays, k), once) for k in range(len(self.classes))]
 
@@ -104,8 +99,6 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _flatten(boxes: Sequence[Any], labels: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    import numpy as np
-
     sizes = [len(rows) for rows in boxes]
     frame = np.repeat(np.arange(len(boxes)), sizes)
     box = np.concatenate(
@@ -117,8 +110,6 @@ def _flatten(boxes: Sequence[Any], labels: Sequence[Any]) -> tuple[np.ndarray, n
 
 def _match(arrays: Arrays, label: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For one class: detections' frames (m,) by falling score, whether each is right (m,), true boxes' frames (g,)."""
-    import numpy as np
-
     truth = arrays["true_class"] == label
     true_frame, true_box = arrays["true_frame"][truth], arrays["true_box"][truth]
     rows = np.flatnonzero(arrays["class"] == label)
@@ -138,8 +129,6 @@ def _match(arrays: Arrays, label: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 def _average_precision(frames: np.ndarray, right: np.ndarray, true_frames: np.ndarray, weight: np.ndarray) -> float:
     """Area under the interpolated precision-recall curve; `weight` (N,) says how often each frame counts."""
-    import numpy as np
-
     positives = weight[true_frames].sum()
     if positives == 0:
         return float("nan")
@@ -151,8 +140,6 @@ def _average_precision(frames: np.ndarray, right: np.ndarray, true_frames: np.nd
 
 
 def _iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    import numpy as np
-
     low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
     overlap = np.clip(high - low, 0, None).prod(1)
     area = np.prod(box[2:] - box[:2]) + np.prod(others[:, 2:] - others[:, :2], axis=1) - overlap

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.specs import resolve
@@ -14,14 +16,10 @@ from vidsuite_core.specs import resolve
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
-
     from vidsuite_core.suite import Suite
 
-    Arrays = Mapping[str, np.ndarray]
+Arrays = Mapping[str, np.ndarray]
 
-DRAWS = 2000
-"""Bootstrap draws behind a 95 % interval."""
 EXAMPLES = 4
 """Samples of each group that `Task.examples` chooses."""
 
@@ -68,6 +66,8 @@ class Task(ABC):
     scores: ClassVar[tuple[ScoreInfo, ...]]
     subject_score: ClassVar[str] = ""
     """The score that says something of one subject's samples alone; empty where the first one does."""
+    unit: ClassVar[str] = "subject"
+    """The column whose values are taken to be independent of each other: what intervals and tests are drawn over."""
     probabilities: ClassVar[str] = ""
     """The stored array (N, K) of class probabilities beside `target`, of which ROC curves are drawn; empty for none."""
     outputs: ClassVar[str] = ""
@@ -106,13 +106,38 @@ class Task(ABC):
     def details(self, arrays: Arrays) -> dict[str, Any]:
         """Per-class scores and tables such as the confusion matrix, as plain JSON values."""
 
-    @abstractmethod
-    def resample(self, folds: Sequence[Arrays], draws: int, seed: int) -> np.ndarray:
-        """First score (draws,) of the mean over folds when each fold's subjects are drawn with replacement."""
+    def take(self, arrays: Arrays, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The arrays of the samples in `rows` ((n,) indices, or (N,) bool), in that order; each sample once at most.
 
-    def resample_all(self, folds: Sequence[Arrays], draws: int, seed: int) -> dict[str, np.ndarray]:
-        """As `resample`, for each score that tables show an interval of; the first score alone unless overridden."""
-        return {self.first_score: self.resample(folds, draws, seed)}
+        Tasks whose arrays do not all have a row a sample override it.
+        """
+        return {name: value[rows] for name, value in arrays.items()}
+
+    def select(self, arrays: Arrays, subjects: Collection[str]) -> dict[str, np.ndarray]:
+        """The arrays of the samples of `subjects` alone, in their order; all in the task's own form."""
+        return self.take(arrays, np.isin(arrays["subject"], list(subjects)))
+
+    def truth(self, arrays: Arrays) -> Arrays:
+        """What the samples ask for, frame sizes included, as far as the arrays tell: what two models that are to be
+        compared must share. Sample by sample as in `arrays`; the targets' arrays by default."""
+        return {name: arrays[name] for name in ("target",) if name in arrays}
+
+    def leave_one_out(self, arrays: Arrays) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The arrays' units (U,), sorted (subjects; see `unit`), and the scores (U,) without each of them.
+
+        NaN where a score is not defined then, as without the only unit. What intervals rest on: every score that
+        tables show an interval of. This one scores U times; tasks override it where sums do.
+        """
+        units, index = np.unique(arrays[self.unit], return_inverse=True)
+        shown = [info.name for info in self.scores if info.in_tables]
+        if len(units) == 1:
+            return units, {name: np.full(1, np.nan) for name in shown}
+        found = [self.score(self.take(arrays, index != place)) for place in range(len(units))]
+        return units, {name: np.array([scores[name] for scores in found]) for name in shown}
+
+    def class_use(self, arrays: Arrays) -> np.ndarray | None:
+        """(2, K): how often each class is predicted, and how often it is true; None for a task that does not tell."""
+        return None
 
     def examples(self, arrays: Arrays) -> list[Example]:
         """Samples that show what the predictions are like, group by group; none unless overridden.
@@ -123,14 +148,11 @@ class Task(ABC):
 
     def score_by_subject(self, arrays: Arrays) -> dict[str, float]:
         """`subject_score` of each subject's samples alone; NaN where it is not defined."""
-        import numpy as np
-
-        name, found = self.subject_score or self.first_score, {}
-        for subject in np.unique(arrays["subject"]):
-            chosen = arrays["subject"] == subject
-            of_it = {n: v[chosen] if v.shape[:1] == chosen.shape else v for n, v in arrays.items()}
-            found[str(subject)] = self.score(of_it)[name]
-        return found
+        name = self.subject_score or self.first_score
+        return {
+            subject: self.score(self.select(arrays, [subject]))[name]
+            for subject in np.unique(arrays["subject"]).tolist()
+        }
 
     def info(self, name: str) -> ScoreInfo:
         """What is known of score `name`."""
@@ -189,8 +211,6 @@ def check_samples(arrays: Arrays) -> int:
     Raises:
         VidsuiteError: a column is missing, of another length, or a sample id stands twice.
     """
-    import numpy as np
-
     ids = require(arrays, "sample_id", "U", None)
     for name in ("subject", "recording"):
         require(arrays, name, "U", len(ids))
@@ -211,42 +231,9 @@ def spread(order: Sequence[int], recordings: np.ndarray, count: int = EXAMPLES) 
     return [leading[place] for place in sorted(chosen)]
 
 
-def draw_subjects(
-    subjects: np.ndarray, strata: np.ndarray, draws: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Subjects drawn with replacement within their strata.
-
-    Args:
-        subjects: (N,) the subject of each sample.
-        strata: (N,) the stratum of each sample; a subject belongs to that of its first sample.
-
-    Returns:
-        how often each of S subjects is drawn, (draws, S), and each sample's subject as an index into them, (N,).
-    """
-    import numpy as np
-
-    _, first, index = np.unique(subjects, return_index=True, return_inverse=True)
-    times = np.zeros((draws, len(first)))
-    for stratum in np.unique(strata[first]):
-        members = np.flatnonzero(strata[first] == stratum)
-        times[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=draws)
-    return times, index.reshape(-1)
-
-
-def resample_sums(
-    per_sample: np.ndarray, subjects: np.ndarray, strata: np.ndarray, draws: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Sums (draws, ...) of additive counts `per_sample` (N, ...) over subjects drawn as in `draw_subjects`."""
-    import numpy as np
-
-    times, index = draw_subjects(subjects, strata, draws, rng)
-    return np.tensordot(times, subject_sums(per_sample, index, times.shape[1]), axes=1)
-
-
-def subject_sums(per_sample: np.ndarray, index: np.ndarray, subjects: int) -> np.ndarray:
-    """Counts (N, ...) summed over each subject's samples: (S, ...) float64."""
-    import numpy as np
-
-    sums = np.zeros((subjects, *per_sample.shape[1:]))
-    np.add.at(sums, index, per_sample)
-    return sums
+def unit_sums(per_sample: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sorted units (U,) of samples (N,), and counts (N, ...) summed over each one's samples: (U, ...) float64."""
+    names, index = np.unique(units, return_inverse=True)
+    sums = np.zeros((len(names), *per_sample.shape[1:]))
+    np.add.at(sums, index.reshape(-1), per_sample)
+    return names, sums

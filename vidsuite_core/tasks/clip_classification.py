@@ -10,21 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.tasks.base import (
     Example,
     ScoreInfo,
     Task,
     check_samples,
-    draw_subjects,
     require,
     spread,
-    subject_sums,
+    unit_sums,
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vidsuite_core.samples import ClipSample
     from vidsuite_core.tasks.base import Arrays
 
@@ -63,21 +62,15 @@ class ClipClassification(Task):
 
     def targets(self, samples: Sequence[ClipSample]) -> dict[str, np.ndarray]:
         """`target` (N,) int64."""
-        import numpy as np
-
         return {"target": np.array([sample.label for sample in samples], dtype=np.int64)}
 
     def predictions(self, outputs: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         """`prob` (N, K) float32 from each output's `pred_score` (K,), as mmaction2's recognizers name it."""
-        import numpy as np
-
         rows = [np.asarray(output["pred_score"], dtype=np.float32) for output in outputs]
         return {"prob": np.stack(rows) if rows else np.zeros((0, len(self.classes)), np.float32)}
 
     def check(self, arrays: Arrays) -> None:
         """See `Task.check`: probabilities are finite, within [0, 1] and sum to 1 within 1e-3."""
-        import numpy as np
-
         count = check_samples(arrays)
         target = require(arrays, "target", "iu", count)
         prob = require(arrays, "prob", "f", count, len(self.classes))
@@ -100,8 +93,6 @@ class ClipClassification(Task):
 
     def details(self, arrays: Arrays) -> dict[str, Any]:
         """Per-class precision, recall, F1 and support, and the confusion matrix (rows: true class)."""
-        import numpy as np
-
         target, prob = _units(arrays, "")
         hits, members, predictions = _counts(target, prob).sum(0)
         table = {
@@ -121,16 +112,12 @@ class ClipClassification(Task):
 
     def score_by_subject(self, arrays: Arrays) -> dict[str, float]:
         """The accuracy within each subject's clips."""
-        import numpy as np
-
         subjects, index = np.unique(arrays["subject"], return_inverse=True)
         right = np.bincount(index.reshape(-1), arrays["target"] == arrays["prob"].argmax(1))
         return dict(zip(subjects.tolist(), (right / np.bincount(index.reshape(-1))).tolist(), strict=True))
 
     def examples(self, arrays: Arrays) -> list[Example]:
         """The most confident right and wrong predictions, of each recording one before any has two."""
-        import numpy as np
-
         target, prob = arrays["target"].astype(np.int64), arrays["prob"]
         predicted = prob.argmax(1)
         order = np.lexsort((arrays["sample_id"], -prob.max(1)))
@@ -142,29 +129,22 @@ class ClipClassification(Task):
                 examples.append(Example(str(arrays["sample_id"][index]), group, caption))
         return examples
 
-    def resample(self, folds: Sequence[Arrays], draws: int, seed: int) -> np.ndarray:
-        """See `Task.resample`; subjects are drawn within their class, so that no draw loses a class."""
-        return self.resample_all(folds, draws, seed)[self.first_score]
+    def leave_one_out(self, arrays: Arrays) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """See `Task.leave_one_out`: macro F1, precision, recall and AUC."""
+        target, prob = _units(arrays, "")
+        names, sums = unit_sums(_counts(target, prob), arrays["subject"])
+        rest = sums.sum(0) - sums
+        found = {**_macro_averages(rest), "auc": _auc_without(target, prob, arrays["subject"])}
+        alone = rest[:, 1].sum(-1) == 0
+        return names, {name: np.where(alone, np.nan, values) for name, values in found.items()}
 
-    def resample_all(self, folds: Sequence[Arrays], draws: int, seed: int) -> dict[str, np.ndarray]:
-        """Macro F1, precision, recall and AUC of the same draws; see `resample`."""
-        import numpy as np
-
-        rng = np.random.default_rng(seed)
-        total = {name: np.zeros(draws) for name in ("macro_f1", "precision", "recall", "auc")}
-        for arrays in folds:
-            target, prob = _units(arrays, "")
-            times, index = draw_subjects(arrays["subject"], target, draws, rng)
-            sums = subject_sums(_counts(target, prob), index, times.shape[1])
-            for name, values in _macro_averages(np.tensordot(times, sums, axes=1)).items():
-                total[name] += values
-            total["auc"] += _resampled_auc(target, prob, times, index)
-        return {name: values / len(folds) for name, values in total.items()}
+    def class_use(self, arrays: Arrays) -> np.ndarray:
+        """See `Task.class_use`."""
+        target, prob = _units(arrays, "")
+        return _counts(target, prob).sum(0)[[2, 1]]
 
 
 def _units(arrays: Arrays, level: str) -> tuple[np.ndarray, np.ndarray]:
-    import numpy as np
-
     target, prob = arrays["target"].astype(np.int64), arrays["prob"]  # strangers may store another integer type
     if not level:
         return target, prob
@@ -185,16 +165,12 @@ def _measures(target: np.ndarray, prob: np.ndarray) -> dict[str, float]:
 
 
 def _auc(target: np.ndarray, prob: np.ndarray) -> float:
-    import numpy as np
-
     columns = [1] if prob.shape[1] == 2 else range(prob.shape[1])
     return float(np.mean([_one_auc(target == k, prob[:, k]) for k in columns]))
 
 
 def _one_auc(positive: np.ndarray, score: np.ndarray) -> float:
     """The share of pairs of a positive and a negative that are ranked rightly, ties as halves; NaN without pairs."""
-    import numpy as np
-
     pairs = int(positive.sum()) * int((~positive).sum())
     if not pairs:
         return float("nan")
@@ -206,8 +182,6 @@ def _one_auc(positive: np.ndarray, score: np.ndarray) -> float:
 
 def _counts(target: np.ndarray, prob: np.ndarray) -> np.ndarray:
     """(N, 3, K) additive counts: right predictions, members and predictions of each class."""
-    import numpy as np
-
     rows, predicted = np.arange(len(target)), prob.argmax(1)
     counts = np.zeros((len(target), 3, prob.shape[1]))
     counts[rows, 0, target] = target == predicted
@@ -229,36 +203,33 @@ def _macro_averages(counts: np.ndarray) -> dict[str, np.ndarray]:
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """`part` of `whole`, 0 of nothing."""
-    import numpy as np
-
     share: np.ndarray = np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
     return share
 
 
-def _resampled_auc(target: np.ndarray, prob: np.ndarray, times: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """AUC of each draw (draws,): pairs ranked rightly are counted once for each two subjects, then weighed."""
-    import numpy as np
-
+def _auc_without(target: np.ndarray, prob: np.ndarray, subjects: np.ndarray) -> np.ndarray:
+    """AUC (S,) without each of the sorted subjects; NaN where that leaves no pair."""
+    _, index = np.unique(subjects, return_inverse=True)
+    members = [np.flatnonzero(index == subject) for subject in range(index.max() + 1)]
     columns = [1] if prob.shape[1] == 2 else range(prob.shape[1])
-    total = np.zeros(len(times))
-    for k in columns:
-        positive = target == k
-        right = _right_pairs(prob[:, k], positive, index, times.shape[1])
-        sizes = [np.bincount(index[side], minlength=times.shape[1]) for side in (positive, ~positive)]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            total += ((times @ right) * times).sum(1) / ((times @ sizes[0]) * (times @ sizes[1]))
-    return total / len(columns)
+    return np.mean([_one_auc_without(target == k, prob[:, k], index, members) for k in columns], axis=0)
 
 
-def _right_pairs(score: np.ndarray, positive: np.ndarray, index: np.ndarray, subjects: int) -> np.ndarray:
-    """(S, S): positives of the row's subject ranked above negatives of the column's subject, ties as halves."""
-    import numpy as np
+def _one_auc_without(
+    positive: np.ndarray, score: np.ndarray, index: np.ndarray, members: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Pairs ranked rightly, less those that a subject takes part in; those within it are taken off once."""
+    right = np.zeros(len(score))
+    right[positive] = _beaten(score[~positive], score[positive])
+    right[~positive] = len(score[positive]) - _beaten(score[positive], score[~positive])
+    within = [_beaten(score[m][~positive[m]], score[m][positive[m]]).sum() for m in members]
+    rest = right[positive].sum() - np.bincount(index, right) + within
+    sizes = [side.sum() - np.bincount(index, side) for side in (positive, ~positive)]
+    pairs = sizes[0] * sizes[1]
+    return np.divide(rest, pairs, out=np.full(len(members), np.nan), where=pairs > 0)
 
-    pairs = np.zeros((subjects, subjects))
-    for column in range(subjects):
-        negatives = np.sort(score[~positive & (index == column)])
-        below = np.searchsorted(negatives, score[positive], "left") + np.searchsorted(
-            negatives, score[positive], "right"
-        )
-        pairs[:, column] = np.bincount(index[positive], below / 2, subjects)
-    return pairs
+
+def _beaten(others: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """How many of `others` are below each of `scores`, ties as halves."""
+    ordered = np.sort(others)
+    return (np.searchsorted(ordered, scores, "left") + np.searchsorted(ordered, scores, "right")) / 2

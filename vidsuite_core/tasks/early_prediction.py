@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.tasks.base import ScoreInfo, Task, check_samples, require, resample_sums
+from vidsuite_core.tasks.base import ScoreInfo, Task, check_samples, require, unit_sums
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vidsuite_core.tasks.base import Arrays
 
 
@@ -35,8 +35,6 @@ class EarlyPrediction(Task):
 
     def targets(self, samples: Sequence[Any]) -> dict[str, np.ndarray]:
         """`target` (N,) and `counts` (N, T) from each sample's `label` and `counts`."""
-        import numpy as np
-
         return {
             "target": np.array([sample.label for sample in samples], dtype=np.int64),
             "counts": np.stack([np.asarray(sample.counts, dtype=bool) for sample in samples]),
@@ -44,14 +42,10 @@ class EarlyPrediction(Task):
 
     def predictions(self, outputs: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         """`prob` (N, T) float32 from each output's `pred_score` (T,)."""
-        import numpy as np
-
         return {"prob": np.stack([np.asarray(output["pred_score"], dtype=np.float32) for output in outputs])}
 
     def check(self, arrays: Arrays) -> None:
         """See `Task.check`."""
-        import numpy as np
-
         count = check_samples(arrays)
         target = require(arrays, "target", "iu", count)
         prob = require(arrays, "prob", "f", count, None)
@@ -71,22 +65,24 @@ class EarlyPrediction(Task):
         right, counted = _right_and_counted(arrays).sum(0)
         return {"curve": [float(r / c) if c else None for r, c in zip(right, counted, strict=True)]}
 
-    def resample(self, folds: Sequence[Arrays], draws: int, seed: int) -> np.ndarray:
-        """See `Task.resample`; subjects are drawn within their class."""
-        import numpy as np
+    def truth(self, arrays: Arrays) -> Arrays:
+        """See `Task.truth`: classes, and the moments that count."""
+        return {name: arrays[name] for name in ("target", "counts")}
 
-        rng = np.random.default_rng(seed)
-        total = np.zeros(draws)
-        for arrays in folds:
-            sums = resample_sums(_right_and_counted(arrays), arrays["subject"], arrays["target"], draws, rng)
-            total += _area(sums)
-        return total / len(folds)
+    def leave_one_out(self, arrays: Arrays) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """See `Task.leave_one_out`."""
+        names, sums = unit_sums(_right_and_counted(arrays), arrays["subject"])
+        rest = sums.sum(0) - sums
+        return names, {"accuracy_auc": _area(rest), "final_accuracy": _curve(rest)[:, -1]}
+
+    def class_use(self, arrays: Arrays) -> np.ndarray:
+        """See `Task.class_use`: moments that count."""
+        counts, found, true = arrays["counts"], arrays["prob"] > 0.5, (arrays["target"] == 1)[:, None]
+        return np.array([[(counts & (side == k)).sum() for k in (0, 1)] for side in (found, true)])
 
 
 def _right_and_counted(arrays: Arrays) -> np.ndarray:
     """(N, 2, T) additive counts: right predictions, and predictions that count."""
-    import numpy as np
-
     counts = arrays["counts"]
     right = ((arrays["prob"] > 0.5) == (arrays["target"] == 1)[:, None]) & counts
     return np.stack([right, counts], axis=1).astype(float)
@@ -94,15 +90,11 @@ def _right_and_counted(arrays: Arrays) -> np.ndarray:
 
 def _area(sums: np.ndarray) -> np.ndarray:
     """(...) areas of sums (..., 2, T); NaN where a moment has no sample that counts."""
-    import numpy as np
-
     curve = _curve(sums)
     return np.trapezoid(curve, axis=-1) / curve.shape[-1]
 
 
 def _curve(sums: np.ndarray) -> np.ndarray:
     """(..., T) accuracies from sums (..., 2, T)."""
-    import numpy as np
-
     with np.errstate(invalid="ignore", divide="ignore"):
         return sums[..., 0, :] / sums[..., 1, :]

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from vidsuite_core.samples import VOID
-
-if TYPE_CHECKING:
-    import numpy as np
 
 TOLERANCE = 0.0075
 """Share of the image's diagonal within which a boundary pixel is matched (Csurka et al., BMVC 2013)."""
@@ -31,7 +29,6 @@ def confusion(truth: np.ndarray, found: np.ndarray, classes: int) -> np.ndarray:
         truth, found: uint8 label maps of one shape, of any number of dimensions.
     """
     import cv2
-    import numpy as np
 
     total = np.zeros((classes, classes), np.int64)
     bins, ranges = [classes, classes], [0, classes, 0, classes]  # what lies outside, as void, is not counted
@@ -44,8 +41,6 @@ def confusion(truth: np.ndarray, found: np.ndarray, classes: int) -> np.ndarray:
 
 def changed_pixels(newer: np.ndarray, older: np.ndarray) -> np.ndarray | None:
     """Where two maps (H, W) differ, as indices into the flat map; None where too many do to be worth a list."""
-    import numpy as np
-
     changed = newer != older
     return np.flatnonzero(changed) if np.count_nonzero(changed) <= _SPARSE * changed.size else None
 
@@ -62,8 +57,6 @@ def lagged_confusions(
         maps: D + 1 predictions, the frame's own first, then backwards in time.
         changes: D times `changed_pixels` of two neighbours among `maps`.
     """
-    import numpy as np
-
     counts = [confusion(truth, maps[0], classes)]
     for newer, older, places in zip(maps, maps[1:], changes, strict=False):
         if places is None:
@@ -82,8 +75,6 @@ def stable_counts(truth: np.ndarray, before: np.ndarray, found: np.ndarray, foun
         truth, before: label maps (H, W) of the frame and of the previous one.
         found, found_before: their predictions.
     """
-    import numpy as np
-
     still = (truth == before) & (truth != VOID)
     return np.array([np.count_nonzero(still), np.count_nonzero(still & (found == found_before))])
 
@@ -100,7 +91,6 @@ def boundary_counts(truth: np.ndarray, found: np.ndarray, classes: int, toleranc
         tolerance: distance as a share of the diagonal.
     """
     import cv2
-    import numpy as np
 
     seen = cv2.max(found, cv2.threshold(truth, VOID - 1, VOID, cv2.THRESH_TOZERO)[1])
     widths = _half_widths(tolerance * float(np.hypot(*truth.shape)))
@@ -129,8 +119,6 @@ class _Boundary:
 
 
 def _boundary(labels: np.ndarray) -> _Boundary:
-    import numpy as np
-
     edge = np.zeros(labels.shape, bool)
     for here, there in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         one, other = labels[here], labels[there]
@@ -143,8 +131,6 @@ def _boundary(labels: np.ndarray) -> _Boundary:
 
 def _half_widths(radius: float) -> list[int]:
     """How far a disk of points nearer than `radius` reaches to either side, in its middle row and those below it."""
-    import numpy as np
-
     square = max(radius**2 - 1e-9, 0)  # points at the radius itself are out, whatever its rounding
     return [int(np.sqrt(square - row**2)) for row in range(int(np.sqrt(square)) + 1)]
 
@@ -155,8 +141,6 @@ def _near(one: _Boundary, other: _Boundary, shape: tuple[int, ...], widths: Sequ
     `plane` has a bit for each class that is found in a window of so many pixels to the right. The window grows, by
     joining two that overlap, through the widths of the disk's rows, each looked up when it is reached.
     """
-    import numpy as np
-
     bits = int(max(one.label.max(initial=0), other.label.max(initial=0))) + 1
     kind = np.dtype(next(kind for kind in ("u1", "u2", "u4", "u8") if bits <= 8 * int(kind[1])))
     margin = len(widths) - 1
@@ -184,16 +168,12 @@ def _near(one: _Boundary, other: _Boundary, shape: tuple[int, ...], widths: Sequ
 
 def class_counts(confusion: np.ndarray) -> np.ndarray:
     """(..., 3, K) float: pixels hit, true and predicted of each class, from counts (..., K, K)."""
-    import numpy as np
-
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
     return np.stack([hits, confusion.sum(-1), confusion.sum(-2)], axis=-2).astype(float)
 
 
 def class_iou(counts: np.ndarray) -> np.ndarray:
     """(..., K) intersection over union from counts (..., 3, K); NaN for a class neither true nor predicted."""
-    import numpy as np
-
     hits, true, predicted = (counts[..., place, :] for place in range(3))
     union = true + predicted - hits
     return np.divide(hits, union, out=np.full_like(union, np.nan), where=union > 0)
@@ -206,8 +186,6 @@ def mean_iou(counts: np.ndarray) -> np.ndarray:
 
 def boundary_f1(counts: np.ndarray) -> np.ndarray:
     """F1 (...) of boundary counts (..., 4) as in `boundary_counts`; NaN where there is no true boundary."""
-    import numpy as np
-
     precision, recall = (ratio(counts[..., place], counts[..., place + 1]) for place in (0, 2))
     precision = np.nan_to_num(precision)  # nothing predicted
     both = precision + recall
@@ -216,15 +194,11 @@ def boundary_f1(counts: np.ndarray) -> np.ndarray:
 
 def nan_mean(values: np.ndarray) -> np.ndarray:
     """(...) means of what is not NaN along the last axis; NaN where all is."""
-    import numpy as np
-
     known = ~np.isnan(values)
     return ratio(np.where(known, values, 0).sum(-1), known.sum(-1))
 
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """part / whole, NaN where `whole` is 0 or NaN."""
-    import numpy as np
-
     part, whole = np.asarray(part, float), np.asarray(whole, float)
     return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import numpy as np
+
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.samples import VOID
 from vidsuite_core.support.paths import inside
@@ -21,8 +23,6 @@ from vidsuite_core.tasks.segmentation_counts import (
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import numpy as np
 
 LAGS = 8
 """Earlier predictions that a frame is counted against, for scores of streams."""
@@ -92,8 +92,6 @@ class FrameReducer(Reducer):
         self._sequence, self._position = sequence, position
 
     def _count(self, name: str, truth: np.ndarray, before: np.ndarray | None) -> dict[str, Any]:
-        import numpy as np
-
         maps = list(self._maps)
         if truth.shape != maps[0].shape:
             sizes = [f"{width}x{height}" for height, width in (maps[0].shape, truth.shape)]
@@ -133,8 +131,6 @@ def true_map(value: Any, classes: int, name: str) -> np.ndarray:
 
 
 def _label_map(value: Any, what: str) -> np.ndarray:
-    import numpy as np
-
     labels = np.asarray(value)
     if labels.ndim != 3 or len(labels) != 1 or not labels.size or labels.dtype.kind not in "iu":
         raise VidsuiteError(f"{what} is {labels.dtype} {labels.shape}, expected integers of shape 1xHxW")

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from vidsuite_core.tasks.segmentation_counts import class_counts, mean_iou
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vidsuite_core.tasks.base import Arrays
 
 RATES = (5, 10, 15, 25, 30, 50, 60)
@@ -42,8 +42,6 @@ def schedule(frames: np.ndarray, fps: np.ndarray | float, latency: float) -> np.
     Returns:
         (...) int64 lags.
     """
-    import numpy as np
-
     frames = np.asarray(frames, np.int64)
     if latency <= 0:
         return np.zeros_like(frames)
@@ -57,8 +55,6 @@ def schedule(frames: np.ndarray, fps: np.ndarray | float, latency: float) -> np.
 
 def typical_latency(arrays: Arrays) -> float:
     """The median of the stored latencies in seconds; NaN where no frame was timed."""
-    import numpy as np
-
     timed = arrays["latency"][~np.isnan(arrays["latency"])]
     return float(np.median(timed)) if len(timed) else float("nan")
 
@@ -78,8 +74,6 @@ def streaming_counts(arrays: Arrays, fps: float | None = None, latency: float | 
         fps: as if the frames had come at this rate.
         latency: as if a prediction took so many seconds; `typical_latency` where None.
     """
-    import numpy as np
-
     counts = class_counts(arrays["confusion"])
     latency = typical_latency(arrays) if latency is None else latency
     if not np.isfinite(latency):

@@ -19,6 +19,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.tasks.base import (
     EXAMPLES,
@@ -26,10 +28,9 @@ from vidsuite_core.tasks.base import (
     ScoreInfo,
     Task,
     check_samples,
-    draw_subjects,
     require,
     spread,
-    subject_sums,
+    unit_sums,
 )
 from vidsuite_core.tasks.segmentation_counts import boundary_f1, class_counts, class_iou, mean_iou, nan_mean, ratio
 from vidsuite_core.tasks.segmentation_reducer import LAGS, FrameReducer
@@ -37,8 +38,6 @@ from vidsuite_core.tasks.streaming_miou import RATES, streaming_counts, streamin
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import numpy as np
 
     from vidsuite_core.samples import FrameSample
     from vidsuite_core.tasks.base import Arrays
@@ -88,8 +87,6 @@ class VideoSegmentation(Task):
 
     def targets(self, samples: Sequence[FrameSample]) -> dict[str, np.ndarray]:
         """`position` and `fps`; the truth's pixels are in the counts, and label maps are not stored."""
-        import numpy as np
-
         return {
             "position": np.array([sample.index for sample in samples], np.int32),
             "fps": np.array([sample.footage.fps for sample in samples], np.float64),
@@ -101,8 +98,6 @@ class VideoSegmentation(Task):
 
     def predictions(self, outputs: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         """The stored arrays but `position` and `fps`, from what the reducer returned: int32, `latency` float64."""
-        import numpy as np
-
         return {
             name: np.array([output[name] for output in outputs], dtype).reshape(len(outputs), *shape)
             for name, (dtype, shape) in self._form().items()
@@ -122,8 +117,6 @@ class VideoSegmentation(Task):
 
     def check(self, arrays: Arrays) -> None:
         """See `Task.check`: what counts the same pixels must agree, and times be possible."""
-        import numpy as np
-
         count = check_samples(arrays)
         for name, (dtype, shape) in {**self._form(), "position": ("int32", ()), "fps": ("float64", ())}.items():
             value = require(arrays, name, "f" if dtype == "float64" else "iu", count, *shape)
@@ -169,8 +162,6 @@ class VideoSegmentation(Task):
 
     def examples(self, arrays: Arrays) -> list[Example]:
         """The frames with the highest and the lowest mIoU, of each sequence one before any has two."""
-        import numpy as np
-
         miou = mean_iou(class_counts(arrays["confusion"]))
         order = [i for i in np.lexsort((arrays["sample_id"], -miou)).tolist() if not np.isnan(miou[i])]
         half = min(EXAMPLES, len(order) // 2)
@@ -182,28 +173,23 @@ class VideoSegmentation(Task):
             for i in members
         ]
 
-    def resample(self, folds: Sequence[Arrays], draws: int, seed: int) -> np.ndarray:
-        """See `Task.resample`; subjects are drawn as one stratum."""
-        return self.resample_all(folds, draws, seed)[self.first_score]
+    def truth(self, arrays: Arrays) -> Arrays:
+        """See `Task.truth`: pixels of each class, which sum to the frame's size without void, and the frame's place."""
+        return {"pixels": arrays["confusion"].sum(2), "position": arrays["position"]}
 
-    def resample_all(self, folds: Sequence[Arrays], draws: int, seed: int) -> dict[str, np.ndarray]:
-        """All scores of the same draws, streaming mIoU at the latency of the whole fold; see `resample`."""
-        import numpy as np
+    def leave_one_out(self, arrays: Arrays) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """See `Task.leave_one_out`: every score, streaming mIoU at the latency of all frames."""
+        found = {name: unit_sums(values, arrays[self.unit]) for name, values in _sums(arrays).items()}
+        return found["miou"][0], _scores({name: sums.sum(0) - sums for name, (_, sums) in found.items()})
 
-        rng = np.random.default_rng(seed)
-        runs = []
-        for arrays in folds:
-            one = np.zeros(len(arrays["subject"]), int)
-            times, index = draw_subjects(arrays["subject"], one, draws, rng)
-            sums = {name: subject_sums(values, index, times.shape[1]) for name, values in _sums(arrays).items()}
-            runs.append(_scores({name: np.tensordot(times, values, axes=1) for name, values in sums.items()}))
-        return {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0]}
+    def class_use(self, arrays: Arrays) -> np.ndarray:
+        """See `Task.class_use`: pixels."""
+        confusion = arrays["confusion"].sum(0, dtype=np.int64)
+        return np.stack([confusion.sum(0), confusion.sum(1)])
 
 
 def _sums(arrays: Arrays) -> dict[str, np.ndarray]:
     """Of each frame (N, ...) what the scores of a set of frames are computed from, once it is added up."""
-    import numpy as np
-
     counts = class_counts(arrays["confusion"])
     every = counts.sum(-1)
     of_image = {
@@ -232,8 +218,6 @@ def _scores(sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _check_counts(arrays: Arrays) -> None:
-    import numpy as np
-
     true, predicted = arrays["confusion"].sum(2), arrays["confusion"].sum(1)
     boundary, stable = arrays["boundary"], arrays["stable"]
     matched, all_of_it = boundary[..., ::2], boundary[..., 1::2]
@@ -252,8 +236,6 @@ def _check_runs(recording: np.ndarray, position: np.ndarray, lags: np.ndarray) -
 
     A run of predicted frames that begins after a stored frame does not begin right after it, for then it had gone on.
     """
-    import numpy as np
-
     if (lags > position).any():
         raise VidsuiteError("predictions' 'lags' counts more earlier frames than 'position' leaves")
     _, sequence = np.unique(recording, return_inverse=True)
