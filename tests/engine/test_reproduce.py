@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import clip_arrays, core_suite, keep, make_cell, score_rows
+from scipy import stats
 
 from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.results.cell import Cell
@@ -63,7 +64,7 @@ def test_the_same_cell_is_found_again(here: Callable[..., Ran], tmp_path: Path) 
     done = here("reproduce", old.record.score_id[:12], "--by", "Ann O.", "--devices", "cpu")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "difference  +0.000000" in done.stdout
-    assert "reproduced: the score lies within" in done.stdout
+    assert "\nreproduced: the same score" in done.stdout
     (new,) = attempts(tmp_path / "reproductions")
     assert (new.record.score_id, new.record.cell.fold) == (old.record.score_id, old.record.cell.fold)
     told = read_reproduction(tmp_path / "reproductions", new.record.attempt)
@@ -99,7 +100,7 @@ def test_another_score_is_not_found_again(here: Callable[..., Ran], tmp_path: Pa
     turn(false)
     done = here("reproduce", false.record.cell_id, "--devices", "cpu")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "NOT reproduced: the score lies outside" in done.stdout
+    assert "NOT reproduced: another score, and too few seeds" in done.stdout
     assert not list((tmp_path / "reproductions").glob("*.json"))  # nobody gave a name
 
 
@@ -209,21 +210,22 @@ def test_the_criterion_is_the_spread_of_seeds_where_there_are_three(tmp_path: Pa
     values = np.array([one.attempt.record.scores["macro_f1"].value for one in fellows])
     found = criterion_of(fellows[0], fellows)
     assert (found.kind, found.seeds) == ("seeds", 4)
-    np.testing.assert_allclose([found.low, found.high], values.mean() + np.array([-2, 2]) * values.std(ddof=1))
-    assert criterion_of(fellows[0], fellows[:2]).kind == "bootstrap"
+    reach = stats.t.ppf(0.975, 3) * values.std(ddof=1) * np.sqrt(1 + 1 / 4)
+    np.testing.assert_allclose([found.low, found.high], np.clip(values.mean() + np.array([-1, 1]) * reach, 0, 1))
+    assert "within the spread of 4 recorded seeds" in str(found)
+    assert criterion_of(fellows[0], fellows[:2]).kind == "equal"
     newer = check(1, skill=0.1, root=tmp_path)  # of one seed the newest counts
     assert criterion_of(fellows[0], [*fellows, newer]).low < found.low
 
 
-def test_without_seeds_it_is_the_interval_of_the_predictions(tmp_path: Path) -> None:
+def test_without_seeds_only_the_same_score_counts(tmp_path: Path) -> None:
+    """Its subjects are the same, so how scores vary over subjects says nothing of it."""
     one = check(0, root=tmp_path)
-    found = criterion_of(one, [])
+    found = criterion_of(one, [one])
     score = one.attempt.record.scores["macro_f1"].value
-    assert found.kind == "bootstrap"
-    assert found.low < score < found.high
-    few = check(0, subjects=2, root=tmp_path / "few")
-    alone = criterion_of(few, [few])
-    assert (alone.kind, alone.low, alone.high) == ("equal", *[few.attempt.record.scores["macro_f1"].value] * 2)
+    assert (found.kind, found.low, found.high) == ("equal", score, score)
+    assert found.holds(score)
+    assert not found.holds(score + 0.001)
 
 
 def test_bounds_belong_to_it() -> None:

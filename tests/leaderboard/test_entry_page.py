@@ -120,7 +120,7 @@ def test_scripts_of_data_end_nowhere_before_their_end(hostile: Path) -> None:
 def test_caveats_are_said(hostile: Path) -> None:
     text = " ".join(page_of(hostile, "quick").text.split())
     assert "Incomplete: 1 of 2 cells have scores" in text
-    assert "Epoch chosen on the test fold" in text
+    assert "No rank: its epoch was chosen on the samples that are scored" in text
     assert "Submitted by <img" in text
     assert "Random initial weights: in place of <img" in text
     assert "Preset quick" in text

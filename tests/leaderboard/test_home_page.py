@@ -41,6 +41,20 @@ def test_each_benchmark_has_its_leaders(suite, tmp_path, open_page):
     assert page.locator("#rows caption").inner_text().startswith("2 rows · dataset fir16 · preset paper")
 
 
+def test_without_a_test_there_is_no_winner_and_few_subjects_are_said(suite, tmp_path, open_page):
+    why = "no ranks: 4 subjects scored, and a test needs 5"
+    entries = [
+        entry("seizure_i3d/alpha", 0.91, subjects=4, unranked=why),
+        entry("seizure_i3d/beta", 0.6, subjects=4, unranked=why),
+        entry("seizure_i3d/alpha", 0.8, dataset="seizure_i3d/fir16", rank=1, subjects=8),
+    ]
+    page = open_page(write_pages(suite, tmp_path, entries) / "index.html").page
+    few, none = sorted(" ".join(part.inner_text().split()) for part in page.locator(".standing").all())
+    assert "§ ranked on 8 subjects. 1 ranked" in few and "alpha 0.800" in few
+    assert "No winner: no ranks: 4 subjects scored, and a test needs 5. 0 ranked" in none
+    assert "0.910" not in none
+
+
 def test_a_site_without_entries_says_so(suite, tmp_path, open_page):
     page = open_page(write_pages(suite, tmp_path, []) / "index.html").page
     assert "Nothing has been measured yet" in page.locator("main").inner_text()

@@ -7,12 +7,16 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from board_runs import SEIZURE
+from helpers import clip_arrays, keep, make_cell
 
 import vidsuite_core as vs
+from vidsuite_core.results.store import Store
 from vidsuite_leaderboard.card import card_of, rendered
+from vidsuite_leaderboard.collect import Source
 from vidsuite_leaderboard.entries import Entry, Score
 from vidsuite_leaderboard.pages.paper import Printed, number_of, remark
-from vidsuite_leaderboard.site import Built
+from vidsuite_leaderboard.site import Built, build
 
 CARD = """# title
 
@@ -148,6 +152,22 @@ def test_printed_and_measured_stand_side_by_side(built: Built) -> None:
     assert "random weights in place of resnet18_imagenet" in measured
     speeds = " ".join(_text(built.out / "papers" / "driving_fanet.html"))
     assert "FANet, N = 2 50.0 Table 2; section 3.2 mIoU of the test set; GPU not named" in speeds
+
+
+def test_the_papers_choice_of_the_epoch_stands_beside_the_print(
+    suite: vs.Suite, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = tmp_path_factory.mktemp("rule")
+    for fold in "01":
+        chosen = clip_arrays(fold, skill=1.0)["prob"]
+        arrays = clip_arrays(fold, skill=0.6) | {"prob@paper_rule": chosen}
+        cell = make_cell("seizure_i3d/i3d_lstm_fc", fold, config={"selection": "inner"}, **SEIZURE)
+        keep(Store(home / "runs"), cell, arrays)
+    out = build(suite, [Source(home / "runs")], home / "site", progress=lambda *_: None, workers=1).out
+    ranked, rule = [row for row in _text(out / "papers" / "seizure_i3d.html") if "synthetic, quick" in row][:2]
+    assert "the paper's rule" in rule and "chosen on the samples that are scored, so never ranked" in rule
+    assert "the paper's rule" not in ranked
+    assert "1.000" in rule and "1.000" not in ranked
 
 
 def _text(path: Path) -> list[str]:

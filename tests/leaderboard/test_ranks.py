@@ -1,4 +1,4 @@
-"""Ranks: by the first score, tied where the paired bootstrap cannot tell entries apart."""
+"""Ranks: by the first score, tied where the paired test cannot tell entries apart, none where it cannot be made."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ def suite(task: str = "Higher") -> Any:
     return SimpleNamespace(tasks={"t": SimpleNamespace(spec=SimpleNamespace(builder=f"{__name__}:{task}"))})
 
 
-def entry(model: str, mean: float | None, *, done: int = 2, dataset: str = "d") -> Entry:
+def entry(model: str, mean: float | None, *, done: int = 2, dataset: str = "d", **more: Any) -> Entry:
     scores = {} if mean is None else {"score": Score(mean, None, None, None, done)}
     names = {"slug": f"{model}-{dataset}", "benchmark": "b", "task": "t", "dataset": dataset, "preset": "quick"}
-    return Entry(**names, model=model, config="c", status="measured", scores=scores, done=done, expected=2)
+    fields = {"config": "c", "status": "measured", "scores": scores, "done": done, "expected": 2, "subjects": 12}
+    return Entry(**names, model=model, **{**fields, **more})
 
 
 def draws(*entries: Entry, noise: float = 0.0, samples: str = "same") -> dict[str, tuple[str, np.ndarray]]:
@@ -67,15 +68,42 @@ def test_a_tie_is_with_the_best_of_a_rank_and_does_not_chain():
     assert places(found) == [("a", 1, True), ("b", 1, True), ("c", 3, False)]
 
 
-def test_entries_of_other_samples_or_without_draws_tie_with_none():
-    table = [entry("a", 0.5), entry("b", 0.5), entry("c", 0.5)]
+def test_entries_without_draws_cannot_be_tested_and_those_of_other_draws_tie_with_none():
+    table = [entry("a", 0.5), entry("b", 0.5), entry("c", 0.6)]
     known = {**draws(table[0]), **draws(table[1], samples="other")}
     found = ranked(suite(), table, known)
-    assert places(found) == [("a", 1, False), ("b", 2, False), ("c", 3, False)]
+    assert places(found) == [("a", 1, False), ("b", 2, False), ("c", None, False)]
+    assert "no test can be made" in found[2].unranked
     assert difference(known, "a-d", "b-d") is None
     assert difference(known, "a-d", "c-d") is None
     undefined = {one.slug: ("same", np.full(2000, np.nan)) for one in table}
     assert difference(undefined, "a-d", "b-d") is None
+    assert [one.rank for one in ranked(suite(), table, undefined)] == [None] * 3
+
+
+def test_with_fewer_than_five_subjects_there_is_no_rank_and_the_best_stands_first():
+    table = [entry("a", 0.2, subjects=4), entry("b", 0.9, subjects=4)]
+    found = ranked(suite(), table, draws(*table))
+    assert places(found) == [("b", None, False), ("a", None, False)]
+    assert {one.unranked for one in found} == {"no ranks: 4 subjects scored, and a test needs 5"}
+    one = [entry("a", 0.2, subjects=1, units="recordings")]
+    assert ranked(suite(), one, draws(*one))[0].unranked == "no ranks: 1 recording scored, and a test needs 5"
+
+
+def test_a_bar_of_its_own_keeps_an_entry_from_a_rank():
+    table = [entry("a", 0.9, unranked="its epoch was chosen"), entry("b", 0.5)]
+    found = ranked(suite(), table, draws(*table))
+    assert [(one.model, one.rank, one.unranked) for one in found] == [("b", 1, ""), ("a", None, "its epoch was chosen")]
+
+
+@pytest.mark.parametrize("task", ["Higher", "Lower"])
+def test_what_is_not_above_the_floor_is_told(task):
+    better, worse = (0.9, 0.1) if task == "Higher" else (0.1, 0.9)
+    table = [entry("core/prior", 0.5), entry("a", better), entry("b", worse), entry("c", 0.501)]
+    found = {one.model: one.above_floor for one in ranked(suite(task), table, draws(*table, noise=0.02))}
+    assert found == {"core/prior": None, "a": True, "b": False, "c": False}
+    table = [entry("a", 0.5), entry("b", 0.4)]
+    assert {one.above_floor for one in ranked(suite(), table, draws(*table))} == {None}
 
 
 def test_incomplete_entries_stand_last_and_have_no_rank():

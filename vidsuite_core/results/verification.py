@@ -76,7 +76,7 @@ class Verified:
         """Whether even the predictions that count are of an epoch that was chosen on the samples they are of."""
         record = self.attempt.record
         chosen = record.score_key.get("config", {}).get("selection") == "best_on_test"
-        return chosen and self.headline != LAST and record.details.get("chosen_epoch") is not None
+        return chosen and self.headline != LAST and record.details.get("chosen_epoch", 0) is not None
 
     def predictions(self) -> dict[str, dict[str, np.ndarray]]:
         """The arrays that count under "", those of the variants under their names."""

@@ -242,6 +242,8 @@ def criterion_of(recorded: Verified, fellows: Iterable[Verified]) -> Criterion:
     by_seed[recorded.attempt.record.cell.seed] = recorded
     if len(by_seed) >= SEEDS:
         low, high = seed_range([first_score(one) for one in by_seed.values()])
+        if recorded.task.info(recorded.task.first_score).unit == "fraction":
+            low, high = max(low, 0.0), min(high, 1.0)
         return Criterion("seeds", min(low, score), max(high, score), len(by_seed))
     return Criterion("equal", score, score, len(by_seed))
 
