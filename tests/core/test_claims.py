@@ -18,8 +18,9 @@ import pytest
 from helpers import begin, make_cell, make_record
 
 from vidsuite_core.results import claims
-from vidsuite_core.results.claims import CODE, OWNER, WORK, host_hash
+from vidsuite_core.results.claims import CODE, OWNER, WORK
 from vidsuite_core.results.store import LOG, PREDICTIONS, RESULT, Store, Workspace
+from vidsuite_core.support.environment import process_space
 
 CELL = make_cell()
 
@@ -49,7 +50,7 @@ def orphan(cell: Path, owner: Any = None, name: str = ".tmp-orphan", code: str =
     (folder / WORK / CODE).write_text(code)
     for leftover in (RESULT, PREDICTIONS, LOG, "core.1234"):
         (folder / leftover).write_text("half of")
-    owner = {"host": host_hash(), "pid": dead_pid(), "started": 0.0} if owner is None else owner
+    owner = {**process_space(), "pid": dead_pid(), "started": 0} if owner is None else owner
     (folder / OWNER).write_text(owner if isinstance(owner, str) else json.dumps(owner))
     return folder
 
@@ -183,13 +184,93 @@ def test_a_folder_that_another_took_over_in_the_meantime_is_put_back(runs: Store
     assert list(cell.iterdir()) == [theirs.path]
 
 
-@pytest.mark.parametrize(("silence", "alive"), [(1, True), (500, True), (700, False), (-500, True), (-700, False)])
-def test_an_owner_on_another_machine_lives_while_its_heart_beats(
-    runs: Store, cell: Path, silence: float, alive: bool
+class Clock:
+    """The clock that nobody sets, as the tests set it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(claims.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(claims, "_seen", {})
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+ELSEWHERE = [{"host": "elsewhere"}, {"boot": "another"}, {"processes": "pid:[1]"}]
+"""Places whose processes cannot be seen from here: another machine, another boot, another container of one name."""
+
+
+@pytest.mark.parametrize("place", ELSEWHERE)
+@pytest.mark.parametrize("ahead", [0, 7200, -7200])
+def test_an_owner_that_cannot_be_seen_lives_while_it_gives_signs_of_life_whatever_the_clocks_say(
+    runs: Store, cell: Path, clock: Clock, place: dict[str, str], ahead: float
 ) -> None:
-    folder = orphan(cell, {"host": "elsewhere", "pid": os.getpid(), "started": 0})
-    aged(folder / OWNER, silence)  # negative: its clock is ahead of ours
-    assert claimed(runs) is alive
+    """Its process number is that of a dead process here, and its clock may be ahead or behind."""
+    folder = orphan(cell, {**process_space(), **place, "pid": dead_pid(), "started": 0})
+    for beat in range(40):
+        aged(folder / OWNER, ahead - beat)
+        for _ in range(4):
+            assert claimed(runs)
+            clock.now += 15
+
+
+@pytest.mark.parametrize("place", ELSEWHERE)
+@pytest.mark.parametrize(
+    ("silent", "wait"), [(100_000, claims.QUIET), (-100_000, claims.QUIET), (0, claims.STALE_AFTER)]
+)
+def test_an_owner_that_cannot_be_seen_is_dead_once_it_gave_none_for_long(
+    runs: Store, cell: Path, clock: Clock, place: dict[str, str], silent: float, wait: float
+) -> None:
+    folder = orphan(cell, {**process_space(), **place, "pid": os.getpid(), "started": claims._started(os.getpid())})
+    aged(folder / OWNER, silent)
+    assert claimed(runs)
+    clock.now += wait - 1
+    assert claimed(runs)
+    clock.now += 1
+    assert not claimed(runs)
+    assert kept(runs.begin(CELL.plugin, CELL.cell_id)) == ["epoch_3.pth"]
+
+
+def test_a_step_of_the_clock_takes_no_cell_from_its_living_owner(runs: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(runs, CELL)
+    real = time.time
+    for step in (-86_400, 86_400, 10**8):
+        monkeypatch.setattr(time, "time", lambda step=step: real() + step)
+        monkeypatch.setattr(psutil, "boot_time", lambda step=step: step)  # which psutil counts from
+        assert claimed(runs)
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare to make a space of process numbers with")
+def test_a_container_of_the_same_host_name_takes_no_cell_from_its_living_owner(runs: Store) -> None:
+    begin(runs, CELL)
+    code = (
+        "import sys; from pathlib import Path; from vidsuite_core.results.store import Store\n"
+        "print(Store(Path(sys.argv[1])).claimed(sys.argv[2], sys.argv[3]))"
+    )
+    command = ["unshare", "--fork", "--pid", "--mount-proc", sys.executable, "-c", code]
+    done = subprocess.run([*command, str(runs.root), CELL.plugin, CELL.cell_id], capture_output=True, text=True)
+    if "unshare" in done.stderr:
+        pytest.skip("making a space of process numbers is not permitted here")
+    assert done.stdout == "True\n", done.stderr
+
+
+def test_the_job_side_can_claim_and_beat(runs: Store) -> None:
+    workspace = begin(runs, CELL)
+    code = (
+        "import sys, time; from pathlib import Path; from vidsuite_core.results.store import Workspace\n"
+        "Workspace(Path(sys.argv[1]), '').claim(); print('ready', flush=True); time.sleep(60)"
+    )
+    arguments = [sys.executable, "-c", code, str(workspace.path)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as job:
+        assert job.stdout is not None
+        assert job.stdout.readline() == "ready\n"
+        assert json.loads((workspace.path / OWNER).read_text())["pid"] == job.pid
+        assert claimed(runs)
+        job.kill()
+        job.wait()
+        assert not claimed(runs)
 
 
 def test_a_heartbeat_keeps_it_alive_and_a_lost_folder_does_not_stop_it(runs: Store) -> None:
@@ -212,7 +293,7 @@ def test_a_folder_just_made_is_claimed_though_its_owner_is_not_written_yet(runs:
 
 
 def test_another_process_with_the_dead_ones_number_is_not_the_owner(runs: Store, cell: Path) -> None:
-    orphan(cell, {"host": host_hash(), "pid": os.getpid(), "started": 12345.0})
+    orphan(cell, {**process_space(), "pid": os.getpid(), "started": claims._started(os.getpid()) - 1})
     assert not claimed(runs)
 
 
@@ -220,9 +301,10 @@ def test_another_process_with_the_dead_ones_number_is_not_the_owner(runs: Store,
     "owner",
     [
         "[]", "null", "5", '"text"', "{}", "[" * 4000, '{"host": NaN}',
-        *({"host": host_hash(), "pid": pid, "started": 0} for pid in (-1, 0, 2**70, "1", None, 1.5, [1])),
-        {"host": host_hash(), "pid": os.getpid(), "started": "noon"},
-        {"host": host_hash(), "pid": os.getpid()},
+        *({**process_space(), "pid": pid, "started": 0} for pid in (-1, 0, 2**70, "1", None, 1.5, [1])),
+        {**process_space(), "pid": os.getpid(), "started": "noon"},
+        {**process_space(), "pid": os.getpid()},
+        {"host": "elsewhere", "pid": -1},
     ],
 )  # fmt: skip
 def test_an_owner_file_of_any_content_is_that_of_nobody(runs: Store, cell: Path, owner: Any) -> None:

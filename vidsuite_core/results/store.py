@@ -15,7 +15,6 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +28,7 @@ from vidsuite_core.results.claims import (
     claim,
     continues,
     disown,
+    heartbeat,
     is_alive,
     orphans,
     take_over,
@@ -112,10 +112,13 @@ class Workspace:
         """Folder for checkpoints, which outlives the process but not the attempt."""
         return self.path / WORK
 
+    def claim(self) -> None:
+        """Make this process the owner: for a job that runs on its own, away from the process that took it."""
+        claim(self.path)
+
     def heartbeat(self) -> None:
         """Say that the owner still lives; a folder that is gone is reported by `commit`."""
-        with suppress(OSError):
-            (self.path / OWNER).touch()
+        heartbeat(self.path)
 
     def commit(self, record: Record) -> Attempt:
         """Write the record with the other files' hashes, sync, and rename into place; returns what is kept.

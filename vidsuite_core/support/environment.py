@@ -73,6 +73,20 @@ def host_hash() -> str:
     return hashlib.sha256(f"vidsuite:{platform.node()}".encode()).hexdigest()[:12]
 
 
+@cache
+def process_space() -> dict[str, str]:
+    """What tells whose processes can be seen from here by their numbers: host, boot, and space of numbers.
+
+    Containers have spaces of their own, and may share the name of their host.
+    """
+    boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    return {
+        "host": host_hash(),
+        "boot": boot.read_text().strip() if boot.exists() else "",
+        "processes": str(space.readlink()) if space.is_symlink() else "",
+    }
+
+
 def _gpus() -> list[dict[str, str]]:
     """Model, driver and why clocks are held down (a bit mask, 0 for nothing) of each GPU, as nvidia-smi tells."""
     fields = ("name", "driver_version", "clocks_throttle_reasons.active")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-import platform
 import re
 import secrets
 import shutil
@@ -19,6 +17,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vidsuite_core.errors import Note, VidsuiteError
+from vidsuite_core.support.environment import process_space
+from vidsuite_core.support.ids import digest
 
 STALE_SECONDS = 24 * 3600
 """Age beyond which a temporary of another host, whose processes cannot be asked, counts as left behind."""
@@ -216,7 +216,8 @@ def _temporary_name(path: Path) -> Path:
 
 
 def _host() -> str:
-    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+    """Tells whose processes can be seen from here: those of other containers and boots are as those of another host."""
+    return digest(process_space())[:8]
 
 
 def _sync_tree(folder: Path) -> None:
