@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vidsuite_core.datasets import Progress, digest, silent
+from vidsuite_core.preparing.manifest import Findings
 from vidsuite_core.samples import ImageFiles
 from vidsuite_core.support.litter import entries
 from vidsuite_plugins.seizure_i3d.data import Recording, RecordingsDataset, slice_samples
-from vidsuite_plugins.seizure_i3d.manifest_csv import BOXES, OPTIONAL, REQUIRED, Findings, Row, read_rows
+from vidsuite_plugins.seizure_i3d.manifest_csv import BOXES, TABLE, Row, read_rows
 
 if TYPE_CHECKING:
     from vidsuite_core.media import Times, Video
@@ -71,7 +72,7 @@ class Recordings(RecordingsDataset):
         """How to bring in a manifest."""
         return (
             f"no recordings are imported below {self.root}; write a CSV manifest with the columns "
-            f"{', '.join(REQUIRED)} (and {', '.join(OPTIONAL)} where needed) and run "
+            f"{', '.join(TABLE.required)} (and {', '.join(TABLE.optional)} where needed) and run "
             "'vidsuite data import seizure_i3d MANIFEST'"
         )
 

@@ -232,11 +232,22 @@ def test_nothing_is_left_of_a_prepare_that_failed(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_process_that_fails_says_why(tmp_path):
-    dataset = Synthetic(tmp_path, **TINY)
+def test_a_process_that_fails_says_why(tmp_path, monkeypatch):
+    dataset = Synthetic(tmp_path, **{**TINY, "workers": 2})
     broken = [replace(planned, label=7) for planned in plan(dataset.recipe)]
-    with pytest.raises(VidsuiteError, match=r"failed with code 1: IndexError"):
-        list(synthetic._render_in_processes(dataset.recipe, broken, tmp_path, 2))
+    monkeypatch.setattr(synthetic, "plan", lambda options: broken)
+    with pytest.raises(VidsuiteError, match=r"rendering recordings failed with code 1: IndexError"):
+        dataset.prepare()
+
+
+def test_what_a_killed_run_left_behind_is_removed(tmp_path):
+    code = "from vidsuite_core.support.paths import atomic_folder; import os, pathlib, sys\n"
+    code += "with atomic_folder(pathlib.Path(sys.argv[1])) as folder: (folder / 'half.mp4').touch(); os._exit(9)"
+    dataset = Synthetic(tmp_path / "root", **TINY)
+    assert subprocess.run([sys.executable, "-c", code, str(dataset.folder)]).returncode == 9
+    assert len(list(dataset.root.iterdir())) == 1
+    dataset.prepare()
+    assert list(dataset.root.iterdir()) == [dataset.folder]
 
 
 def test_two_scripts_may_prepare_one_root_at_once(tmp_path):

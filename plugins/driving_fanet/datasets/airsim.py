@@ -29,12 +29,7 @@ from pathlib import Path
 
 from vidsuite_core.datasets import Progress
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.samples import VOID
-from vidsuite_core.support.litter import files_below
-from vidsuite_core.support.text import natural
-from vidsuite_plugins.driving_fanet.classes import AIRSIM
-from vidsuite_plugins.driving_fanet.datasets.airsim_classes import ClassMap, read_class_map, read_csv
-from vidsuite_plugins.driving_fanet.datasets.files import (
+from vidsuite_core.preparing.files import (
     LabelCode,
     attempt_all,
     png_size,
@@ -42,7 +37,13 @@ from vidsuite_plugins.driving_fanet.datasets.files import (
     require_size,
     spelt,
 )
-from vidsuite_plugins.driving_fanet.datasets.imported import Found, Frame, ImportedDataset, Stretch, steady_runs
+from vidsuite_core.preparing.imported import Found, Frame, Stretch, steady_runs
+from vidsuite_core.samples import VOID
+from vidsuite_core.support.litter import files_below
+from vidsuite_core.support.text import natural
+from vidsuite_plugins.driving_fanet.classes import AIRSIM
+from vidsuite_plugins.driving_fanet.datasets.airsim_classes import ClassMap, read_class_map, read_csv
+from vidsuite_plugins.driving_fanet.datasets.driving import DrivingDataset
 
 LOG, IMAGES, SPLITS = "airsim_rec.txt", "images", "splits.csv"
 SCENE, SEGMENTATION = "0", "5"
@@ -81,7 +82,7 @@ class Converted:
     unnamed: Counter[str]
 
 
-class AirSim(ImportedDataset):
+class AirSim(DrivingDataset):
     """The user's own recordings in the paper's 11 classes."""
 
     classes = AIRSIM

@@ -22,11 +22,12 @@ from typing import ClassVar
 
 from vidsuite_core.datasets import Progress
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.preparing.files import LabelCode, require_all, spelt
+from vidsuite_core.preparing.imported import Found, Frame, Stretch, steady_runs
 from vidsuite_core.samples import VOID
 from vidsuite_core.support.litter import files_below
 from vidsuite_plugins.driving_fanet.classes import CAMVID
-from vidsuite_plugins.driving_fanet.datasets.files import LabelCode, require_all, spelt
-from vidsuite_plugins.driving_fanet.datasets.imported import Found, Frame, ImportedDataset, Stretch, steady_runs
+from vidsuite_plugins.driving_fanet.datasets.driving import DrivingDataset
 
 SPLITS = ("train", "val", "test")
 FPS = 30.0
@@ -39,7 +40,7 @@ _VOID = frozenset((len(CAMVID), VOID))
 _CODE = LabelCode("CamVid's label files", {value: value for value in range(len(CAMVID))}, _VOID)
 
 
-class CamVid(ImportedDataset):
+class CamVid(DrivingDataset):
     """The full set: 367 frames to train on, 101 to validate and 233 to test."""
 
     classes = CAMVID

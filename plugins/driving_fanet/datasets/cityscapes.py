@@ -22,11 +22,12 @@ from typing import ClassVar
 
 from vidsuite_core.datasets import Progress
 from vidsuite_core.errors import UsageError, VidsuiteError
+from vidsuite_core.preparing.files import LabelCode, spelt
+from vidsuite_core.preparing.imported import Found, Frame, Stretch
 from vidsuite_core.samples import VOID
 from vidsuite_core.support.litter import files_below
 from vidsuite_plugins.driving_fanet.classes import CITYSCAPES, CITYSCAPES_VOID
-from vidsuite_plugins.driving_fanet.datasets.files import LabelCode, spelt
-from vidsuite_plugins.driving_fanet.datasets.imported import Found, Frame, ImportedDataset, Stretch
+from vidsuite_plugins.driving_fanet.datasets.driving import DrivingDataset
 
 FOLDERS = {"train": "train", "val": "test"}
 """Split of each of the data set's folders."""
@@ -44,7 +45,7 @@ _IMAGE = "_leftImg8bit.png"
 _STEM = re.compile(r"(?P<snippet>(?P<city>[a-z-]+)_[0-9]{6})_(?P<frame>[0-9]{6})\Z")
 
 
-class Cityscapes(ImportedDataset):
+class Cityscapes(DrivingDataset):
     """The 19 classes that are evaluated, or, with `num_classes=20`, these and void as one more.
 
     Void as the 20th class is how the paper comes to "20 classes" (section 2.3.1; in its code void is class 19): void

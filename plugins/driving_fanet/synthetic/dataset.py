@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from vidsuite_core.datasets import Dataset, Progress, digest, silent
 from vidsuite_core.errors import DataNotReady, UsageError, VidsuiteError
 from vidsuite_core.media.overlay import RGB
+from vidsuite_core.preparing.processes import clear_left_behind, in_processes, processors
 from vidsuite_core.samples import FrameSample, ImageFiles, Recording
-from vidsuite_core.support.paths import atomic_folder, stale_temporaries
+from vidsuite_core.support.paths import atomic_folder
 from vidsuite_plugins.driving_fanet.classes import AIRSIM, palette
 from vidsuite_plugins.driving_fanet.synthetic.sequence import FPS, Footage, Options, Planned, plan
 
@@ -38,9 +34,6 @@ RECORD = "sequence.json"
 FORMAT = 1
 STEP = 10
 """Frames between two reports of progress."""
-
-TAIL = 4096
-"""Bytes at the end of what a process wrote among which its last line is looked for."""
 
 
 class Synthetic(Dataset):
@@ -71,7 +64,7 @@ class Synthetic(Dataset):
         sides = tuple(size) if isinstance(size, Sequence) else (size,)
         self.recipe = Options(frames=frames, size=sides, seed=seed, sequences=sequences)
         super().__init__(root, **asdict(self.recipe))
-        self.workers = workers or _processors()
+        self.workers = workers or processors()
 
     def palette(self) -> tuple[RGB, ...]:
         """See `Dataset.palette`."""
@@ -101,24 +94,16 @@ class Synthetic(Dataset):
         missing = self._missing()
         if not missing:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for left_behind in stale_temporaries(self.folder):
-            shutil.rmtree(left_behind, ignore_errors=True)
+        clear_left_behind(self.folder)
         total = len(plan(self.recipe)) * self.recipe.frames
         done = total - len(missing) * self.recipe.frames
-        for frames in self._render(missing):
+        common = {"options": asdict(self.recipe), "folder": str(self.folder.resolve())}
+        jobs = [{**common, "planned": asdict(planned)} for planned in missing]
+        for frames in in_processes(f"{__name__}:render", jobs, self.workers, "rendering sequences"):
             done += frames
             progress("render frames", min(done, total), total)
         if missing := self._missing():
             raise VidsuiteError(f"{self.folder / missing[0].name} was not rendered; run the same command again")
-
-    def _render(self, missing: list[Planned]) -> Iterator[int]:
-        workers = min(self.workers, len(missing))
-        if workers > 1:
-            yield from _render_in_processes(self.recipe, missing, self.folder, workers)
-        else:
-            for planned in missing:
-                yield from render_sequence(self.recipe, planned, self.folder)
 
     def samples(self) -> list[FrameSample]:
         """All frames, sequence by sequence.
@@ -161,10 +146,6 @@ class Synthetic(Dataset):
             faults += _faults(self.folder / sequence.name)
             progress("verify sequences", done, len(planned))
         return faults
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _is_rendered(folder: Path) -> bool:
@@ -250,63 +231,7 @@ def _write_frame(folder: Path, number: int, footage: Footage) -> Iterator[tuple[
         yield name, hashlib.sha256(content).hexdigest()
 
 
-def _render_in_processes(options: Options, missing: list[Planned], folder: Path, workers: int) -> Iterator[int]:
-    """Share the sequences among processes of their own; yields how many frames were added.
-
-    Not multiprocessing: its workers would import the user's main module again, which a script must guard against.
-    """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-P", "-m", __package__]
-    with ExitStack() as stack:
-        # One pipe for all, so that their reports come in as they are made.
-        source, sink = os.pipe()
-        reports = stack.enter_context(os.fdopen(source, encoding="utf-8"))
-        running = []
-        try:
-            for worker in range(workers):
-                # Not a pipe: nobody reads it before the end, so warnings would fill it and stop the process.
-                messages = stack.enter_context(tempfile.TemporaryFile())
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.PIPE,
-                    stdout=sink,
-                    stderr=messages,
-                    env=environment,
-                    text=True,
-                    encoding="utf-8",
-                )
-                stack.enter_context(process)
-                stack.callback(process.kill)
-                running.append((process, messages))
-                share = [asdict(planned) for planned in missing[worker::workers]]
-                job = {"options": asdict(options), "folder": str(folder.resolve()), "planned": share}
-                assert process.stdin
-                with suppress(BrokenPipeError), process.stdin as pipe:  # one that ended early is found below
-                    json.dump(job, pipe)
-        finally:
-            os.close(sink)
-        for line in reports:
-            yield int(line)
-        for process, messages in running:
-            if process.wait() != 0:
-                reason = _last_line(messages) or "the process was killed"
-                raise VidsuiteError(f"rendering sequences failed with code {process.returncode}: {reason}")
-
-
-def _last_line(messages: IO[bytes]) -> str:
-    messages.seek(max(messages.seek(0, os.SEEK_END) - TAIL, 0))
-    lines = messages.read().decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else ""
-
-
-def work() -> None:
-    """Render the job that comes in on the standard input; a line with the number of frames added goes out at a time."""
-    import cv2
-
-    cv2.setNumThreads(1)
-    job = json.load(sys.stdin)
+def render(job: Mapping[str, Any]) -> Iterator[int]:
+    """Render the sequence that a job of `Synthetic.prepare` describes; yields how many frames were added."""
     options, folder = Options.from_json(job["options"]), Path(job["folder"])
-    for planned in job["planned"]:
-        for frames in render_sequence(options, Planned(**planned), folder):
-            # In one piece, whatever buffering Python was started with: other processes write into the same pipe.
-            os.write(sys.stdout.fileno(), f"{frames}\n".encode())
+    yield from render_sequence(options, Planned(**job["planned"]), folder)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from vidsuite_core.datasets import Progress, digest, silent
 from vidsuite_core.errors import DataNotReady, UsageError, VidsuiteError
+from vidsuite_core.preparing.processes import clear_left_behind, in_processes, processors
 from vidsuite_core.samples import Recording
-from vidsuite_core.support.paths import atomic_folder, stale_temporaries
-from vidsuite_core.support.processes import in_processes, processors
+from vidsuite_core.support.paths import atomic_folder
 from vidsuite_plugins.embryo_timelapse import embryos as listed
 from vidsuite_plugins.embryo_timelapse.synthetic.plan import Embryo, Options, draw_embryos, draw_patients
 
@@ -102,15 +102,15 @@ class _Synthetic(listed.Embryos):
         missing = self._missing()
         if not missing:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for left_behind in stale_temporaries(self.folder):
-            shutil.rmtree(left_behind, ignore_errors=True)
+        clear_left_behind(self.folder)
         done, total = len(self._planned) - len(missing), len(self._planned)
         job = {"options": asdict(self.recipe), "codec": self.codec, "folder": str(self.folder.resolve())}
         jobs = [
             {**job, "embryos": [one.index for one in missing[k :: 4 * self.workers]]} for k in range(4 * self.workers)
         ]
-        for _ in in_processes(f"{__name__}:render", [one for one in jobs if one["embryos"]], self.workers):
+        for _ in in_processes(
+            f"{__name__}:render", [one for one in jobs if one["embryos"]], self.workers, "rendering embryos"
+        ):
             done += 1
             progress("render embryos", done, total)
         if missing := self._missing():
@@ -170,12 +170,9 @@ class SyntheticMoments(_Synthetic, listed.Moments):
 
 def render(job: dict[str, Any]) -> Iterator[str]:
     """Render the embryos of a job into folders of their own, unless somebody did; yields their names."""
-    import cv2
-
     from vidsuite_core.media import content_hash, write_video
     from vidsuite_plugins.embryo_timelapse.synthetic.scene import Scene
 
-    cv2.setNumThreads(1)
     options, root = Options.from_json(job["options"]), Path(job["folder"])
     patients, embryos = draw_patients(options), draw_embryos(options)
     for index in job["embryos"]:

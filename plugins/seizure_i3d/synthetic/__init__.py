@@ -6,20 +6,17 @@ tells the classes apart (`motion` says how and how well); `body` and `scene` ren
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidsuite_core.datasets import Progress, digest, silent
-from vidsuite_core.errors import UsageError, VidsuiteError
+from vidsuite_core.errors import UsageError
+from vidsuite_core.preparing.processes import clear_left_behind, in_processes, processors
 from vidsuite_core.samples import Box
 from vidsuite_core.support.paths import atomic_folder
 from vidsuite_plugins.seizure_i3d.data import CLIP, SHORTEST, Recording, RecordingsDataset
@@ -150,7 +147,7 @@ class Synthetic(RecordingsDataset):
             difficulty=harder,
         )
         super().__init__(root, **asdict(self.recipe))
-        self.workers = workers or min(2, os.cpu_count() or 1)
+        self.workers = workers or min(2, processors())
 
     @property
     def folder(self) -> Path:
@@ -165,68 +162,19 @@ class Synthetic(RecordingsDataset):
         """Render what is missing (about 3 ms a frame and processor at 256 x 212)."""
         if self.is_ready():
             return
-        planned = plan(self.recipe)
+        clear_left_behind(self.root)
+        longest_first = sorted(plan(self.recipe), key=lambda recording: -recording.frames)
         with atomic_folder(self.folder) as folder:
+            common = {"options": asdict(self.recipe), "folder": str(folder.resolve())}
+            jobs = [{**common, "planned": asdict(planned)} for planned in longest_first]
             rows = []
-            for row in self._render(planned, folder):
-                rows.append(row)
-                progress("render recordings", len(rows), len(planned))
+            for row in in_processes(f"{__name__}:render", jobs, self.workers, "rendering recordings"):
+                rows.append(Recording.from_json(row))
+                progress("render recordings", len(rows), len(jobs))
             self.write_table(folder, CLASSES, rows)
 
-    def _render(self, planned: list[Planned], folder: Path) -> Iterator[Recording]:
-        if self.workers == 1 or len(planned) == 1:
-            for recording in planned:
-                yield write_recording(self.recipe, recording, folder)
-        else:
-            yield from _render_in_processes(self.recipe, planned, folder, min(self.workers, len(planned)))
 
-
-def _render_in_processes(options: Options, planned: list[Planned], folder: Path, workers: int) -> Iterator[Recording]:
-    """Share the recordings among processes of their own.
-
-    Not multiprocessing: its workers would import the user's main module again, which a script must guard against.
-    """
-    longest_first = sorted(planned, key=lambda recording: -recording.frames)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    running = []
-    with ExitStack() as stack:
-        for worker in range(workers):
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=environment,
-                text=True,
-                encoding="utf-8",
-            )
-            stack.enter_context(process)
-            stack.callback(process.kill)
-            running.append(process)
-            share = [asdict(recording) for recording in longest_first[worker::workers]]
-            job = {"options": asdict(options), "folder": str(folder.resolve()), "planned": share}
-            assert process.stdin
-            with suppress(BrokenPipeError), process.stdin as pipe:  # one that ended early is found below
-                json.dump(job, pipe)
-        for process in running:
-            assert process.stdout
-            for line in process.stdout:
-                yield Recording.from_json(json.loads(line))
-        for process in running:
-            assert process.stderr
-            message = process.stderr.read().strip().splitlines()
-            if process.wait() != 0:
-                reason = message[-1] if message else "the process was killed"
-                raise VidsuiteError(f"rendering recordings failed with code {process.returncode}: {reason}")
-
-
-def work() -> None:
-    """Render the job that comes in on the standard input; one line of JSON a finished recording goes out."""
-    import cv2
-
-    cv2.setNumThreads(1)
-    job = json.load(sys.stdin)
-    options, folder = Options.from_json(job["options"]), Path(job["folder"])
-    for planned in job["planned"]:
-        recording = write_recording(options, Planned(**planned), folder)
-        print(json.dumps(asdict(recording)), flush=True)
+def render(job: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Render the recording that a job of `Synthetic.prepare` describes; yields its row of the table."""
+    options = Options.from_json(job["options"])
+    yield asdict(write_recording(options, Planned(**job["planned"]), Path(job["folder"])))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from vidsuite_core.datasets import Progress, silent
 from vidsuite_core.errors import VidsuiteError
@@ -116,10 +116,12 @@ def attempt_all(
             return error
 
     results = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool, closing(pool.map(attempt, items)) as outcomes:
-        for done, outcome in enumerate(outcomes, 1):
-            results.append(outcome)
-            progress(what, done, len(items))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        outcomes = cast("Generator[R | VidsuiteError]", pool.map(attempt, items))
+        with closing(outcomes):  # where the loop ends early, what has not begun is not begun
+            for done, outcome in enumerate(outcomes, 1):
+                results.append(outcome)
+                progress(what, done, len(items))
     return results
 
 

@@ -1,4 +1,4 @@
-"""What the real datasets share: a user's copy is referenced where it lies, never copied, and checked on the way in.
+"""Labelled frames of a user's copy, which is referenced where it lies, never copied, and checked on the way in.
 
 Below a dataset's root, `imported/sequences.json` names the copy's folder and every frame with what it is recognised
 by; labels that had to be converted lie beside it. Fingerprints never depend on where the copy is.
@@ -19,11 +19,7 @@ from typing import Any
 
 from vidsuite_core.datasets import Dataset, Progress, digest, silent
 from vidsuite_core.errors import DataNotReady, VidsuiteError
-from vidsuite_core.media.overlay import RGB
-from vidsuite_core.samples import FrameSample, ImageFiles, Recording
-from vidsuite_core.support.paths import atomic_folder
-from vidsuite_plugins.driving_fanet.classes import palette
-from vidsuite_plugins.driving_fanet.datasets.files import (
+from vidsuite_core.preparing.files import (
     LabelCode,
     attempt_all,
     content_of,
@@ -31,6 +27,8 @@ from vidsuite_plugins.driving_fanet.datasets.files import (
     require_all,
     require_size,
 )
+from vidsuite_core.samples import FrameSample, ImageFiles, Recording
+from vidsuite_core.support.paths import atomic_folder
 
 TABLE = "sequences.json"
 FORMAT = 1
@@ -109,10 +107,6 @@ class ImportedDataset(Dataset):
     def mark_of(self, path: Path) -> str:
         """What an image is recognised by: its size, since hashing tens of gigabytes would take an hour."""
         return str(path.stat().st_size)
-
-    def palette(self) -> tuple[RGB, ...]:
-        """See `Dataset.palette`."""
-        return palette(self.class_names())
 
     def label_folder(self, source: Path, folder: Path) -> Path:
         """What the label files' names are relative to: the user's copy, or the dataset's own folder."""
