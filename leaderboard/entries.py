@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from vidsuite_core.support.ids import digest
 from vidsuite_core.support.text import printable
+from vidsuite_core.tasks.shown import Lines, Matrix, Table, shown_from
 
 MEASURED, SUBMITTED, REPRODUCED, REPORTED = "measured", "submitted", "reproduced", "reported"
+_Shown = TypeVar("_Shown", Table, Lines, Matrix)
 MAX_LINE = 500
 """Characters that are shown of a reason or a note."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9_]+")
@@ -192,9 +194,7 @@ class Detail:
         weights: initial weights, name and sha256 (or "random").
         variants: scores of second sets of predictions, as "paper_rule" (the epoch chosen as the paper does).
         per_class: class -> measure -> mean over cells.
-        confusion: counts [true][predicted], summed over cells; empty where the task has none.
-        roc: class -> (false positive rate, true positive rate) pairs of the pooled predictions; empty where not told.
-        over_time: accuracy at each moment observed (early prediction).
+        shown: tables and figures of its task (see `vidsuite_core.tasks.shown.plain`).
         subjects: subject -> mean of the first score where it is defined for one subject.
         rejected: attempts of the entry that were left out: (folder, reason).
     """
@@ -206,13 +206,15 @@ class Detail:
     cells: Sequence[CellView]
     variants: Mapping[str, Mapping[str, Score]]
     per_class: Mapping[str, Mapping[str, float | None]]
-    confusion: Sequence[Sequence[float]]
-    roc: Mapping[str, Sequence[tuple[float, float]]]
-    over_time: Sequence[float | None]
+    shown: Sequence[Mapping[str, Any]]
     subjects: Mapping[str, float | None]
     curves: Sequence[Curve]
     history: Sequence[Moment]
     rejected: Sequence[tuple[str, str]]
+
+    def every(self, kind: type[_Shown]) -> list[_Shown]:
+        """Of `shown`, the tables, the lines or the matrices."""
+        return [one for one in map(shown_from, self.shown) if isinstance(one, kind)]
 
 
 def slug(model: str, dataset: str, preset: str, config: str, *more: str) -> str:

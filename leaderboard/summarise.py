@@ -15,6 +15,7 @@ import numpy as np
 
 from vidsuite_core.results.summary import Row, Summary, device_of, newest, place_of, rows_of
 from vidsuite_core.results.verification import Verified, verified
+from vidsuite_core.tasks.shown import plain
 from vidsuite_leaderboard.curves import curves
 from vidsuite_leaderboard.entries import (
     MEASURED,
@@ -35,13 +36,10 @@ if TYPE_CHECKING:
     from vidsuite_core.suite import Suite
     from vidsuite_core.tasks.base import Task
 
-MAX_SAMPLES = 10_000
-"""Predictions that are pooled into a ROC curve."""
 MAX_NOTES = 50
 """Notes of an entry that are shown."""
 BUSY = 1.5
 """Load a core above which a speed counts as measured on a busy machine; the cell itself makes one of about 1."""
-ROC_POINTS = 120
 
 
 @dataclass(frozen=True)
@@ -165,7 +163,6 @@ def _detail(
     scored = [one for one in main if one.scored]
     task = scored[0].task if scored else None
     environments: list[dict[str, Any]] = []
-    per_class, confusion, over_time = _tables(scored)
     config = record.score_key.get("config", {})
     return Detail(
         classes=record.classes,
@@ -174,10 +171,8 @@ def _detail(
         weights=[{"name": w.name, "sha256": w.sha256} for w in record.weights],
         cells=[_cell(one, sound, environments) for one in counting],
         variants={row.variant: _scores(row) for row in variants},
-        per_class=per_class,
-        confusion=confusion,
-        roc=_roc(scored, record.classes),
-        over_time=over_time,
+        per_class=_per_class(scored),
+        shown=[plain(one) for one in task.shown([one.predictions()[""] for one in scored])] if task else [],
         subjects=_subjects(task, scored) if task else {},
         curves=[curve for one in main for curve in curves(one.attempt)],
         history=moments(sound),
@@ -219,51 +214,17 @@ def folder_of(attempt: Attempt) -> str:
     return f"{record.cell.plugin}/{record.cell_id}/{record.attempt}"
 
 
-def _tables(scored: Sequence[Verified]) -> tuple[dict, list, list]:
-    """Means per class and measure, confusion counts summed, and accuracy over time, as far as the task tells them."""
-    details = [one.task.details(one.predictions()[""]) for one in scored]
+def _per_class(scored: Sequence[Verified]) -> dict[str, dict[str, float | None]]:
+    """Means per class and measure, as far as the task tells them."""
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for detail in details:
-        for label, measures in detail.get("per_class", {}).items():
+    for one in scored:
+        for label, measures in one.task.details(one.predictions()[""]).get("per_class", {}).items():
             for name, value in measures.items():
                 values[label][name] += [] if value is None else [value]
-    per_class = {
+    return {
         label: {name: statistics.fmean(found) if found else None for name, found in measures.items()}
         for label, measures in values.items()
     }
-    matrices = [detail["confusion"] for detail in details if detail.get("confusion")]
-    curves = [detail["curve"] for detail in details if detail.get("curve")]
-    over_time = []
-    for moment in zip(*curves, strict=False):
-        known = [value for value in moment if value is not None]
-        over_time.append(statistics.fmean(known) if known else None)
-    return per_class, np.sum(matrices, axis=0).tolist() if matrices else [], over_time
-
-
-def _roc(scored: Sequence[Verified], classes: Sequence[str]) -> dict[str, list[tuple[float, float]]]:
-    """ROC curves of predictions pooled over cells: of the second of two classes, or of each against the rest."""
-    name = scored[0].task.probabilities if scored else ""
-    if not name:
-        return {}
-    arrays = [one.predictions()[""] for one in scored]
-    target = np.concatenate([a["target"] for a in arrays])[:MAX_SAMPLES]
-    prob = np.concatenate([a[name] for a in arrays])[:MAX_SAMPLES]
-    curves = {}
-    for k in [1] if prob.shape[1] == 2 else range(prob.shape[1]):
-        if 0 < (target == k).sum() < len(target):
-            curves[classes[k]] = _roc_curve(target == k, prob[:, k])
-    return curves
-
-
-def _roc_curve(positive: np.ndarray, score: np.ndarray) -> list[tuple[float, float]]:
-    """False against true positive rates as the threshold falls, thinned; both kinds of sample must be there."""
-    order = np.argsort(-score, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)  # samples of one score fall together
-    hits = np.append(0, np.cumsum(positive[order])[last])
-    alarms = np.append(0, np.cumsum(~positive[order])[last])
-    thin = np.unique(np.linspace(0, len(hits) - 1, min(len(hits), ROC_POINTS)).round().astype(int))
-    rates = [(rate[thin] / rate[-1]).round(4).tolist() for rate in (alarms, hits)]
-    return list(zip(*rates, strict=True))
 
 
 def _subjects(task: Task, scored: Sequence[Verified]) -> dict[str, float | None]:

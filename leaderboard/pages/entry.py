@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from vidsuite_core.results.verification import variant_title
 from vidsuite_core.specs import resolve
 from vidsuite_core.support.ids import digest
+from vidsuite_core.tasks.shown import Table
 from vidsuite_leaderboard.archive import archive, contents
 from vidsuite_leaderboard.entries import CellView, Detail, Entry, Score, page_name
 from vidsuite_leaderboard.pictures.shots import Shots, shots_of
 from vidsuite_leaderboard.remarks import EPOCHS, clean, further_notes, random_weights, remarks
+from vidsuite_leaderboard.show import number
 
 if TYPE_CHECKING:
     from vidsuite_core.suite import Suite
@@ -157,10 +159,17 @@ def _context(site: Site, entry: Entry, shots: Shots, near: Sequence[Entry], of: 
         "logs": [(cell, _log(cell.log_end)) for cell in detail.cells if cell.log_end],
         "environments": [_environment(found) for found in detail.environments],
         "config": _log(detail.config.splitlines()),
+        "tables": [_readable(one) for one in detail.every(Table)],
         "figures": entry_figures(site, entry, detail),
         "files": files,
         "shots": shots,
     }
+
+
+def _readable(one: Table) -> Table:
+    """The table with its cells as text that is safe to show."""
+    rows = [[number(v) if v is None or isinstance(v, float) else clean(str(v)) for v in row] for row in one.rows]
+    return Table(one.name, clean(one.title), [clean(name) for name in one.columns], rows, clean(one.caption))
 
 
 def _title(task: type[Task], name: str) -> str:

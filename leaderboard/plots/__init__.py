@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from vidsuite_leaderboard.plots import matrix as matrices
 from vidsuite_leaderboard.plots import small
 from vidsuite_leaderboard.plots.cost import cost_figures
-from vidsuite_leaderboard.plots.data import Scale, area_under, linear_ticks, names, score_scale, thinned
+from vidsuite_leaderboard.plots.data import Scale, linear_ticks, names, score_scale, thinned
 from vidsuite_leaderboard.plots.figure import (
     LARGEST,
     Figure,
@@ -25,6 +24,7 @@ from vidsuite_leaderboard.plots.figure import (
     view_of,
 )
 from vidsuite_leaderboard.plots.models import FOLD_ROWS, Model, Models
+from vidsuite_leaderboard.plots.shown import entry_shown
 from vidsuite_leaderboard.plots.small import Dot, Trace, colours
 from vidsuite_leaderboard.plots.specs import Axis, shape
 from vidsuite_leaderboard.plots.svg import capital, shortened
@@ -60,9 +60,7 @@ def entry_figures(site: Site, entry: Entry, detail: Detail) -> list[Figure]:
     view = view_of(site.board.suite, entry.task)
     return [
         *_classes(detail),
-        *_confusion(detail),
-        *_roc(detail),
-        *_over_time(detail),
+        *entry_shown(detail),
         *_folds(entry, detail, view),
         *_training(detail, view),
         *_history(detail.history, view),
@@ -108,48 +106,6 @@ def _classes(detail: Detail) -> Iterator[Figure]:
 
 def _at(mark: Dot, value: float, label: str) -> Dot:
     return Dot(value, f"{label}; {mark.text} {number(value)}", mark.sign, mark.colour, mark.shift)
-
-
-def _confusion(detail: Detail) -> Iterator[Figure]:
-    if matrices.usable(detail.confusion):
-        title = "Confusion matrix"
-        svg = matrices.shown(detail.classes, detail.confusion, title)
-        caption = "Shares of the true class, and counts summed over cells; a shade a tenth."
-        yield Figure("confusion", title, svg, caption, wide=len(detail.confusion) > 6)
-
-
-def _roc(detail: Detail) -> Iterator[Figure]:
-    if not detail.roc:
-        return
-    width, height = small.inner(330)
-    axes = (
-        Axis("false positive rate", Scale(0, 1, width), [0, 0.25, 0.5, 0.75, 1]),
-        Axis("true positive rate", Scale(0, 1, height), [0, 0.25, 0.5, 0.75, 1]),
-    )
-    areas = {c: area_under(points) for c, points in detail.roc.items()}
-    traces = [
-        Trace(thinned(points, 60), f"{shortened(c, NAME)} (area {number(areas[c])})", colour, dashes)
-        for (c, points), (colour, dashes) in zip(detail.roc.items(), colours(len(detail.roc)), strict=True)
-    ]
-    caption = "Predictions pooled over cells; the dotted line is chance."
-    about = ("roc", "ROC curves" if len(traces) > 1 else "ROC curve", caption)
-    svg = small.lines(axes, traces[::-1], about, legend=len(traces) <= 6, diagonal=True)
-    rows = [[shortened(c, 60), number(area)] for c, area in areas.items()]
-    yield Figure(*about[:2], svg, caption, ("Class", "Area under the pooled curve"), rows)
-
-
-def _over_time(detail: Detail) -> Iterator[Figure]:
-    points = [(float(moment), value) for moment, value in enumerate(detail.over_time, 1) if value is not None]
-    if len(points) < 2:
-        return
-    width, height = small.inner()
-    y = _axis("accuracy", score_scale([value for _, value in points], height, fraction=True))
-    signs = [("circle", f"moment {moment:g}; accuracy {number(value)}") for moment, value in points]
-    trace = Trace(points, "accuracy", signs=signs if len(points) <= 40 else ())
-    caption = "Mean over cells at each moment of a sample."
-    about = ("over-time", "Accuracy against time observed", caption)
-    svg = small.lines((_whole("moment observed", 1, points[-1][0], width), y), [trace], about, legend=False)
-    yield Figure(*about[:2], svg, caption, ("Moment", "Accuracy"), [[f"{m:g}", number(v)] for m, v in points])
 
 
 def _folds(entry: Entry, detail: Detail, view: View) -> Iterator[Figure]:

@@ -8,10 +8,7 @@ from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
-from vidsuite_leaderboard.plots import matrix as matrices
-from vidsuite_leaderboard.plots.data import Scale, area_under, linear_ticks, score_scale, thinned
+from vidsuite_leaderboard.plots.data import Scale, linear_ticks, score_scale, thinned
 from vidsuite_leaderboard.plots.figure import (
     Figure,
     View,
@@ -23,7 +20,8 @@ from vidsuite_leaderboard.plots.figure import (
     training,
     validation,
 )
-from vidsuite_leaderboard.plots.specs import HEIGHT, WIDTH, Axis, Line, Mark, over, panels, rows_of_dots, shape
+from vidsuite_leaderboard.plots.shown import models_shown
+from vidsuite_leaderboard.plots.specs import HEIGHT, WIDTH, Axis, Line, Mark, panels, rows_of_dots, shape
 from vidsuite_leaderboard.plots.svg import INK, SERIES, Texts, capital, drawn, shortened
 from vidsuite_leaderboard.show import number
 
@@ -34,7 +32,6 @@ BEST = 6
 """Models whose curves, classes and matrices are shown."""
 FOLD_ROWS = 12
 """Models whose cells are shown."""
-PANELS = 9
 POINTS = 60
 """Points of a curve."""
 CURVES = 10
@@ -74,51 +71,10 @@ class Models:
 
     def figures(self) -> Iterator[Figure]:
         """What there is to draw."""
-        yield from self._over_time()
         yield from self._classes()
-        yield from self._confusion()
-        yield from self._roc()
+        yield from models_shown(self.best, self.which, self.prefix)
         yield from self._training()
         yield from self._folds()
-
-    def _over_time(self) -> Iterator[Figure]:
-        shown = [(place, model, _moments(model.detail)) for place, model in enumerate(self.best)]
-        shown = [(place, model, moments) for place, model, moments in shown if len(moments) > 1]
-        if not shown:
-            return
-        last = max(moment for _, _, moments in shown for moment, _ in moments)
-        x = Axis("moment observed", Scale(1, last, WIDTH - 110), _whole(1, last))
-        values = [value for _, _, moments in shown for _, value in moments]
-        y = _axis("accuracy", score_scale(values, HEIGHT, fraction=True))
-        marks = [
-            Mark(
-                moment,
-                value,
-                f"{model.name}; moment {moment:g}; accuracy {number(value)}",
-                model.entry.slug,
-                shape=shape(place),
-                colour=SERIES[place],
-                filled=False,
-                reached_by_tab=moment == moments[-1][0],
-            )
-            for place, model, moments in shown
-            for moment, value in thinned(moments, 20)
-        ]
-        lines = [Line(model.name, place, moments) for place, model, moments in shown]
-        texts = Texts()
-        title, caption = "Accuracy against time observed", f"{self.which}Mean over cells at each moment of a sample."
-        columns = [moment for moment, _ in max((moments for _, _, moments in shown), key=len)]
-        rows = [[model.name, *(number(dict(moments).get(moment)) for moment in columns)] for _, model, moments in shown]
-        name = f"{self.prefix}-over-time"
-        yield Figure(
-            name,
-            title,
-            drawn(over(x, y, lines, marks, texts), texts, name, title, caption),
-            caption,
-            ["Model", *(f"{moment:g}" for moment in columns)],
-            rows,
-            [model.entry.slug for _, model, _ in shown],
-        )
 
     def _classes(self) -> Iterator[Figure]:
         every = measures([model.detail for model in self.best])
@@ -177,65 +133,6 @@ class Models:
         slugs = [model.entry.slug for c in classes for model in self.best if c in model.detail.per_class]
         columns = ["Model", "Class", *(capital(measure_title(m)) for m in listed)]
         return Figure(name, title, drawn(spec, texts, name, title, caption), caption, columns, rows, slugs)
-
-    def _confusion(self) -> Iterator[Figure]:
-        shown = [model for model in self.best if matrices.usable(model.detail.confusion)]
-        if not shown:
-            return
-        parts = Markup("").join(
-            Markup('<div class="one-matrix"><p class="matrix-name">{}</p>{}</div>').format(
-                model.name,
-                matrices.shown(model.detail.classes, model.detail.confusion, f"Confusion matrix of {model.name}"),
-            )
-            for model in shown
-        )
-        caption = (
-            f"{self.which}Shares of the true class, and counts summed over cells."
-            " A shade a tenth; the diagonal is what was right."
-        )
-        svg = Markup('<div class="matrices">{}</div>').format(parts)
-        yield Figure(f"{self.prefix}-confusion", "Confusion matrices", svg, caption, wide=True)
-
-    def _roc(self) -> Iterator[Figure]:
-        shown = [(place, model) for place, model in enumerate(self.best) if model.detail.roc]
-        classes = list(dict.fromkeys(c for _, model in shown for c in model.detail.roc))
-        if not classes:
-            return
-        lines = {
-            shortened(c, 24): [
-                Line(model.name, place, thinned(model.detail.roc[c], POINTS))
-                for place, model in shown
-                if c in model.detail.roc
-            ]
-            for c in classes[:PANELS]
-        }
-        size = (WIDTH - 80, WIDTH - 80) if len(lines) == 1 else (170, 170)
-        scales = [Scale(-0.005, 1.005, side) for side in size]
-        ticks = [0, 0.25, 0.5, 0.75, 1] if len(lines) == 1 else [0, 0.5, 1]
-        texts = Texts()
-        spec = panels(
-            Axis("false positive rate", scales[0], ticks),
-            Axis("true positive rate", scales[1], ticks),
-            lines,
-            size,
-            texts,
-            diagonal=True,
-        )
-        name = f"{self.prefix}-roc"
-        title = "ROC curves" if len(classes) > 1 else f"ROC curve of class {shortened(classes[0], NAME)}"
-        caption = f"{self.which}Predictions pooled over cells; the dotted line is chance."
-        if len(classes) > PANELS:
-            caption += f" {PANELS} of {len(classes)} classes are drawn; the entries' pages have them all."
-        rows = [
-            [model.name, shortened(c, NAME), number(area_under(model.detail.roc[c]))]
-            for c in classes
-            for _, model in shown
-            if c in model.detail.roc
-        ]
-        slugs = [model.entry.slug for c in classes for _, model in shown if c in model.detail.roc]
-        columns = ("Model", "Class", "Area under the pooled curve")
-        svg = drawn(spec, texts, name, title, caption)
-        yield Figure(name, title, svg, caption, columns, rows, slugs)
 
     def _training(self) -> Iterator[Figure]:
         score = validation([model.detail for model in self.best], self.view)
@@ -319,10 +216,6 @@ def _cell_mark(
         filled=False,
         reached_by_tab=False,
     )
-
-
-def _moments(detail: Detail) -> list[tuple[float, float]]:
-    return [(float(place), value) for place, value in enumerate(detail.over_time, 1) if value is not None]
 
 
 def _summary(curves: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, float, float, float]:

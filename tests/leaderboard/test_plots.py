@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +15,7 @@ import board_pages
 import pytest
 
 import vidsuite_core as vs
+from vidsuite_core.tasks.shown import Lines, Matrix, Shown, plain
 from vidsuite_leaderboard.collect import Source
 from vidsuite_leaderboard.entries import CellView, Curve, Detail, Entry, Moment
 from vidsuite_leaderboard.plots import entry_figures, table_figures
@@ -26,7 +27,7 @@ from vidsuite_leaderboard.site import Built, build
 
 EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'"
 ADDRESS = "javascript:alert(3)"
-NOTHING = Detail([], "{}", [], [], [], {}, {}, [], {}, [], {}, [], [], [])
+NOTHING = Detail([], "{}", [], [], [], {}, {}, [], {}, [], [], [])
 ALLOWED = {"svg", "desc", "g", "path", "line", "rect", "text", "a"}
 TABLES = {"div", "table", "caption", "thead", "tbody", "tr", "th", "td", "small", "span", "p"}
 
@@ -84,15 +85,25 @@ def detail(classes: tuple[str, ...] = ("temporal", "frontal"), fold: str = "0", 
         classes=classes,
         cells=cells,
         per_class={name: {"precision": 0.8, "recall": 0.7, "f1": 0.75, "support": 9.0} for name in classes},
-        confusion=[[8.0 if i == j else 1.0 for j in range(len(classes))] for i in range(len(classes))],
-        roc={classes[-1]: [(0.0, 0.0), (0.2, 0.8), (1.0, 1.0)]},
-        over_time=[0.5, None, 0.7, 0.8],
+        shown=[plain(one) for one in shown(classes)],
         curves=[Curve(fold, 0, name, [(1, 0.9), (2, 0.4)]) for name in ("loss", "val seizure_i3d/macro_f1")],
         history=[
             Moment("2026-08-01T12:00:00+00:00", version, "abc", 0.7, 0.1, 4, latency),
             Moment("2026-09-01T12:00:00+00:00", version, "def", 0.8, 0.1, 4, {board_pages.CPU: 0.2}, True, True),
         ],
     )
+
+
+def shown(classes: Sequence[str], rates: Sequence[str] = ()) -> list[Shown]:
+    """What a task shows: of the last class, or of `rates`, ROC curves."""
+    counts = [[8.0 if i == j else 1.0 for j in range(len(classes))] for i in range(len(classes))]
+    points = [(0.0, 0.0), (0.2, 0.8), (1.0, 1.0)]
+    curves = [(name, points) for name in rates or classes[-1:]]
+    return [
+        Matrix("confusion", "Confusion matrix", classes, counts, "Counts."),
+        Lines("roc", "ROC curve", "false", "true", curves, "Pooled.", diagonal=True),
+        Lines("over-time", "Accuracy", "moment", "accuracy", [("all", [(1.0, 0.5), (3.0, 0.7), (4.0, 0.8)])], "Mean."),
+    ]
 
 
 def board(suite: vs.Suite, details: dict[str, Detail]) -> Any:
@@ -171,7 +182,8 @@ def test_nothing_is_drawn_of_nothing(suite: vs.Suite) -> None:
     assert drawn_for(suite, [board_pages.entry("seizure_i3d/m", None)], NOTHING) == []
     bare = entry(0, parameters=None, flops=None, speeds={})
     assert drawn_for(suite, [bare], NOTHING) == []
-    without = replace(NOTHING, confusion=[[0, 0], [0, 0]], over_time=[None, None], per_class={"a": {"f1": None}})
+    empty = [Matrix("confusion", "t", "ab", [[0, 0], [0, 0]]), Lines("roc", "t", "x", "y", [("a", [(1.0, 1.0)])])]
+    without = replace(NOTHING, shown=[plain(one) for one in empty], per_class={"a": {"f1": None}})
     assert own_figures(suite, bare, without) == []
 
 
@@ -222,7 +234,8 @@ def hostile(suite: vs.Suite) -> Iterator[Figure]:
     device = f"cpu: {EVIL}"
     cells = [replace(cell, device=device) for cell in bad.cells]
     history = [replace(moment, latency={device: 1.0}, commit=EVIL) for moment in bad.history]
-    bad = replace(bad, cells=cells, history=history, roc=dict.fromkeys(bad.classes, bad.roc[ADDRESS]))
+    told = [plain(one) for one in shown((EVIL, ADDRESS), (EVIL, ADDRESS))]
+    bad = replace(bad, cells=cells, history=history, shown=told)
     own = {"device": device, "speeds": {device: board_pages.speed(0.1)}}
     given = [
         entry(0, f"p/{EVIL}", **own),

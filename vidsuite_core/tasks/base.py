@@ -12,6 +12,7 @@ import numpy as np
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.specs import resolve
+from vidsuite_core.tasks.shown import Shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,8 +69,6 @@ class Task(ABC):
     """The score that says something of one subject's samples alone; empty where the first one does."""
     unit: ClassVar[str] = "subject"
     """The column whose values are taken to be independent of each other: what intervals and tests are drawn over."""
-    probabilities: ClassVar[str] = ""
-    """The stored array (N, K) of class probabilities beside `target`, of which ROC curves are drawn; empty for none."""
     outputs: ClassVar[str] = ""
     """What `Task.reducer` can write beside the predictions, as "label maps (PNG)"; empty where nothing is."""
 
@@ -104,7 +103,8 @@ class Task(ABC):
 
     @abstractmethod
     def details(self, arrays: Arrays) -> dict[str, Any]:
-        """Per-class scores and tables such as the confusion matrix, as plain JSON values."""
+        """What a record keeps beside scores, as plain JSON values; `per_class` holds measures by class, None where one
+        is not defined."""
 
     def take(self, arrays: Arrays, rows: np.ndarray) -> dict[str, np.ndarray]:
         """The arrays of the samples in `rows` ((n,) indices, or (N,) bool), in that order; each sample once at most.
@@ -138,6 +138,13 @@ class Task(ABC):
     def class_use(self, arrays: Arrays) -> np.ndarray | None:
         """(2, K): how often each class is predicted, and how often it is true; None for a task that does not tell."""
         return None
+
+    def shown(self, cells: Sequence[Arrays]) -> list[Shown]:
+        """Tables and figures of a row from the arrays of its cells, pooled or averaged as each says; none by default.
+
+        A name of each is unique, and the same from row to row, so that rows can be drawn side by side.
+        """
+        return []
 
     def examples(self, arrays: Arrays) -> list[Example]:
         """Samples that show what the predictions are like, group by group; none unless overridden.

@@ -22,11 +22,14 @@ from vidsuite_core.tasks.base import (
     spread,
     unit_sums,
 )
+from vidsuite_core.tasks.shown import Shown, confusion, roc
 
 if TYPE_CHECKING:
     from vidsuite_core.samples import ClipSample
     from vidsuite_core.tasks.base import Arrays
 
+MAX_POOLED = 10_000
+"""Predictions that are pooled into ROC curves."""
 LEVELS = ("", "recording", "subject")
 """Clips themselves, then their means over a recording and over a subject."""
 
@@ -53,7 +56,6 @@ class ClipClassification(Task):
     version = 1
     first_score = "macro_f1"
     subject_score = "accuracy"
-    probabilities = "prob"
     scores: ClassVar[tuple[ScoreInfo, ...]] = tuple(
         ScoreInfo(f"{level}/{m.name}", f"{m.title} ({level}s)", in_tables=False) if level else m
         for level in LEVELS
@@ -109,6 +111,16 @@ class ClipClassification(Task):
             },
             "confusion": pairs.reshape(classes, classes).tolist(),
         }
+
+    def shown(self, cells: Sequence[Arrays]) -> list[Shown]:
+        """See `Task.shown`: the confusion matrix, and ROC curves of the second of two classes or of each."""
+        counts = np.sum([self.details(arrays)["confusion"] for arrays in cells], axis=0)
+        target, prob = (np.concatenate([arrays[name] for arrays in cells])[:MAX_POOLED] for name in ("target", "prob"))
+        columns = [1] if prob.shape[1] == 2 else range(prob.shape[1])
+        return [
+            confusion(self.classes, counts),
+            *roc([(self.classes[k], target == k, prob[:, k]) for k in columns]),
+        ]
 
     def score_by_subject(self, arrays: Arrays) -> dict[str, float]:
         """The accuracy within each subject's clips."""

@@ -13,6 +13,8 @@ import numpy as np
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.tasks.base import ScoreInfo, Task, check_samples, require, unit_sums
+from vidsuite_core.tasks.segmentation_counts import nan_mean
+from vidsuite_core.tasks.shown import Lines, Shown
 
 if TYPE_CHECKING:
     from vidsuite_core.tasks.base import Arrays
@@ -64,6 +66,14 @@ class EarlyPrediction(Task):
         """The accuracy at each moment; None where no sample counts."""
         right, counted = _right_and_counted(arrays).sum(0)
         return {"curve": [float(r / c) if c else None for r, c in zip(right, counted, strict=True)]}
+
+    def shown(self, cells: Sequence[Arrays]) -> list[Shown]:
+        """See `Task.shown`: accuracy at each moment, the mean over cells."""
+        found = nan_mean(np.transpose([_curve(_right_and_counted(arrays).sum(0)) for arrays in cells]))
+        points = [(float(moment), value) for moment, value in enumerate(found.tolist(), 1) if value == value]
+        caption = "Mean over cells at each moment of a sample."
+        title = "Accuracy against time observed"
+        return [Lines("over-time", title, "moment observed", "accuracy", [("accuracy", points)], caption)]
 
     def truth(self, arrays: Arrays) -> Arrays:
         """See `Task.truth`: classes, and the moments that count."""

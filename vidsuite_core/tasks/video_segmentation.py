@@ -34,6 +34,7 @@ from vidsuite_core.tasks.base import (
 )
 from vidsuite_core.tasks.segmentation_counts import boundary_f1, class_counts, class_iou, mean_iou, nan_mean, ratio
 from vidsuite_core.tasks.segmentation_reducer import LAGS, FrameReducer
+from vidsuite_core.tasks.shown import Lines, Shown, confusion
 from vidsuite_core.tasks.streaming_miou import RATES, streaming_counts, streaming_miou, typical_latency
 
 if TYPE_CHECKING:
@@ -159,6 +160,19 @@ class VideoSegmentation(Task):
                 "miou": {str(fps): _plain(streaming_miou(arrays, fps=fps)) for fps in RATES},
             },
         }
+
+    def shown(self, cells: Sequence[Arrays]) -> list[Shown]:
+        """See `Task.shown`: the confusion matrix in pixels, and mIoU by the rate at which frames arrive."""
+        counts = np.sum([arrays["confusion"].sum(0, dtype=np.int64) for arrays in cells], axis=0)
+        rows = [[streaming_miou(arrays, fps=fps) for fps in RATES] for arrays in cells]
+        rates = nan_mean(np.transpose(rows))
+        found: list[Shown] = [confusion(self.classes, counts)]
+        points = [(float(fps), value) for fps, value in zip(RATES, rates.tolist(), strict=True) if value == value]
+        if points:
+            caption = "Mean over cells, at the latency that was measured; see the task's description."
+            lines = [("mIoU", points)]
+            found.append(Lines("rates", "Streaming mIoU by frame rate", "frames a second", "mIoU", lines, caption))
+        return found
 
     def examples(self, arrays: Arrays) -> list[Example]:
         """The frames with the highest and the lowest mIoU, of each sequence one before any has two."""
