@@ -6,11 +6,16 @@ the nearest centre, so that its clusters oscillate, and falls back on Euclidean 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vidsuite_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from vidsuite_core.samples import KeyFrameSample
 
 ROUNDS = 1000
 """Of k-means, at most."""
@@ -80,3 +85,36 @@ def _settled(shapes: np.ndarray, centres: np.ndarray) -> np.ndarray:
         members = [shapes[nearest == place] for place in range(len(centres))]
         centres = np.stack([np.median(m, axis=0) if len(m) else c for m, c in zip(members, centres, strict=True)])
     return centres
+
+
+def shapes_of(samples: Sequence[KeyFrameSample]) -> np.ndarray:
+    """Widths and heights (n, 2) of the samples' boxes, as shares of their frames."""
+    from vidsuite_core.media.reader import frame_size
+
+    sizes: dict[str, tuple[int, int]] = {}
+    shapes = []
+    for sample in samples:
+        if sample.boxes and sample.recording not in sizes:
+            sizes[sample.recording] = frame_size(sample.footage)
+        for x1, y1, x2, y2 in sample.boxes:
+            height, width = sizes[sample.recording]
+            shapes.append(((x2 - x1) / width, (y2 - y1) / height))
+    return np.array(shapes, np.float64).reshape(-1, 2)
+
+
+def adapt(config: Any, samples: Sequence[KeyFrameSample]) -> None:
+    """A recipe's `adapt`: where its `anchors` are "kmeans", fit them to the training boxes; "published" ones stay.
+
+    YOWO takes five as shares of the frame, mmdet's YOLOv3 nine in pixels of its input, the largest three for its
+    coarsest map.
+    """
+    if config.anchors == "published":
+        return
+    if config.anchors != "kmeans":
+        raise UsageError(f"anchors={config.anchors!r} is neither 'kmeans' nor 'published'")
+    if "bbox_head" in config.model:
+        shapes = (cluster(shapes_of(samples), 9).shapes * config["size"]).round(1)
+        largest_first = [tuple(map(tuple, part.tolist())) for part in np.split(shapes, 3)[::-1]]
+        config.model.bbox_head.anchor_generator.base_sizes = largest_first
+    else:
+        config.model.anchors = cluster(shapes_of(samples), 5).shapes.round(5).tolist()

@@ -19,7 +19,7 @@ from mmengine.runner import Runner, set_random_seed
 from vidsuite_core import openmmlab
 from vidsuite_core.engine import cost
 from vidsuite_core.engine.build import import_modules
-from vidsuite_core.engine.config import INNER, PAPER_RULE, runtime_config
+from vidsuite_core.engine.config import INNER, PAPER_RULE, adapt, runtime_config
 from vidsuite_core.engine.course import Course, Report
 from vidsuite_core.engine.fitting import fit_once
 from vidsuite_core.engine.metric import TaskScores
@@ -142,6 +142,7 @@ def _run(order: Order, course: Course) -> dict[str, Any]:
         )
         Config(dict(key["config"])).dump(folder / CONFIG)
         import_modules(config)
+        adapt(config, parts.train)
         sets = _datasets(config, parts, order.device, course.report)
     with course.phase("load"):
         metrics = _metrics(config, task, parts)

@@ -11,6 +11,8 @@ Besides mmengine's own fields (model, train_dataloader, optim_wrapper, train_cfg
                              `vidsuite_core.engine.norms`); 0 leaves them as training left them
     threads                  CPU threads to train with, for networks too small to share among cores
     settle                   "module:function" of (config, samples), called when cells are planned; changes the config
+    adapt                    "module:function" of (config, samples), called in each cell with its training samples
+                             alone; changes the config that is built, as by anchors fitted to the training boxes
 and the marks
     "config://NAME"          the config's own top-level field NAME, so that one override reaches all its uses
     "weights://NAME"         the file of named initial weights, or None where random ones stand in
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 WEIGHTS, FIELD = "weights://", "config://"
 _WEIGHT_FIELDS = ("weights", "pretrained", "checkpoint", "load_from")
 _RUNNER_FIELDS = (
-    "selection", "paper_rule", "validate", "recalibrate", "threads", "precision", "settle", "train_cfg",
+    "selection", "paper_rule", "validate", "recalibrate", "threads", "precision", "settle", "adapt",
+    "train_cfg",
     "train_dataloader", "val_dataloader", "test_dataloader", "optim_wrapper", "param_scheduler", "default_hooks",
     "custom_hooks", "data_preprocessor", "visualizer", "env_cfg", "log_level", "log_processor", "default_scope",
     "deterministic", "load_from", "custom_imports",
@@ -165,6 +168,12 @@ def settle(config: dict[str, Any], samples: Sequence[Any]) -> None:
     """Let the recipe adapt itself to the samples of a dataset, by the function `(config, samples)` that it names."""
     builder = config.pop("settle", None)
     if builder:
+        resolve(builder)(config, samples)
+
+
+def adapt(config: Config, samples: Sequence[Any]) -> None:
+    """Let the recipe adapt itself to a cell's training samples, by the function `(config, samples)` that it names."""
+    if builder := config.get("adapt"):
         resolve(builder)(config, samples)
 
 

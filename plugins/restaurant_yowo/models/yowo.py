@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -77,3 +78,10 @@ def build(
             what = f"YOWO with {backbone_3d} and {num_classes} classes"
             raise VidsuiteError(f"{weights} does not fit {what}: {reason}") from error
     return network
+
+
+resnext101 = partial(build, backbone_3d="resnext101")
+resnet50 = partial(build, backbone_3d="resnet50")
+resnet18 = partial(build, backbone_3d="resnet18")
+mobilenet_2x = partial(build, backbone_3d="mobilenet", width=2.0)
+shufflenet_2x = partial(build, backbone_3d="shufflenet", width=2.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +25,35 @@ class KeyFrameDataset(SampleDataset):
 
     Items are `inputs` and `data_samples`, mmdet's DetDataSample: `gt_instances` holds `bboxes` (n, 4) xyxy in pixels of
     the inputs and `labels` (n,), and its metainfo `sample_id`, `ori_shape`, `img_shape` and `scale_factor` (width,
-    height). A detector predicts in pixels of the frame as it was, which is what mmdet's do with `rescale`.
+    height), and `sequence` and `position`, by which a network with a memory tells which key frames follow on each
+    other: in steps of the distance from one key frame to the next. A detector predicts in pixels of the frame as it
+        was,
+    which is what mmdet's do with `rescale`.
     """
 
+    def __init__(self, samples: Sequence[KeyFrameSample], pipeline: Sequence[Any]) -> None:
+        super().__init__(samples, pipeline)
+        self.step = _step(self.samples)
+
     def entry(self, sample: KeyFrameSample) -> dict[str, Any]:
-        """`sample`, and mmdet's `img_id` and `sample_id`, which PackDetInputs is to name among its `meta_keys`."""
-        return {"sample": sample, "sample_id": sample.id, "img_id": sample.id}
+        """`sample`, and what mmdet's PackDetInputs is to name among its `meta_keys`."""
+        return {
+            "sample": sample,
+            "sample_id": sample.id,
+            "img_id": sample.id,
+            "sequence": sample.recording,
+            "position": sample.index // self.step,
+        }
+
+
+def _step(samples: Sequence[KeyFrameSample]) -> int:
+    """Frames from one key frame of a recording to the next: the greatest number that divides all their distances."""
+    step = 0
+    before: dict[str, int] = {}
+    for sample in samples:
+        step = math.gcd(step, sample.index - before.get(sample.recording, sample.index))
+        before[sample.recording] = sample.index
+    return step or 1
 
 
 @TRANSFORMS.register_module()
@@ -95,7 +119,7 @@ class PackKeyFrame:
         layout: order of the axes.
     """
 
-    meta = ("sample_id", "img_id", "ori_shape", "img_shape", "scale_factor")
+    meta = ("sample_id", "img_id", "sequence", "position", "ori_shape", "img_shape", "scale_factor")
 
     def __init__(self, mean: PerChannel = 0.0, std: PerChannel = 255.0, layout: str = "CTHW") -> None:
         self.mean, self.std, self.layout = mean, std, layout

@@ -1,0 +1,2 @@
+_base_ = ['_yowo.py']
+model = dict(backbone_3d='resnet50')
