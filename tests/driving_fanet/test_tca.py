@@ -8,11 +8,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vidsuite_core.errors import UsageError
+from vidsuite_core.networks.runs import ages, counted, runs_of
 from vidsuite_plugins.driving_fanet.models.context import SCALES
 from vidsuite_plugins.driving_fanet.models.fanet import CONTEXTS, Fanet, temporal_context
 from vidsuite_plugins.driving_fanet.models.memory import product
 from vidsuite_plugins.driving_fanet.models.motion import spectrum, translation, visible
-from vidsuite_plugins.driving_fanet.models.runs import ages, counted, runs_of
 from vidsuite_plugins.driving_fanet.models.streaming import Stream
 
 KINDS = sorted(CONTEXTS)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import with_path
 
 import vidsuite_core as vs
 from vidsuite_core.results.store import Attempt, Store
@@ -24,7 +23,8 @@ NAMES = {"crossing": 12, "growing": 4, "passing": 39}
 def ran(toy_tasks_path: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Attempt], str]:
     """The attempts at all three cells by their benchmark's name, and what was printed."""
     home = tmp_path_factory.mktemp("ran")
-    env = {**os.environ, "PYTHONPATH": with_path(toy_tasks_path), "VIDSUITE_CACHE": str(home / "cache")}
+    path = os.pathsep.join(filter(None, [str(toy_tasks_path), os.environ.get("PYTHONPATH", "")]))
+    env = {**os.environ, "PYTHONPATH": path, "VIDSUITE_CACHE": str(home / "cache")}
     command = [sys.executable, "-P", "-m", "vidsuite_core.cli", "bench", "--plugin", "toy_tasks"]
     done = subprocess.run([*command, "--out", str(home / "runs")], env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -14,7 +14,8 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from vidsuite_core.errors import UsageError, VidsuiteError
-from vidsuite_plugins.seizure_i3d.models.heads import FcHead, NormDropout, weighted_loss
+from vidsuite_core.networks.classifier import weighted_loss
+from vidsuite_plugins.seizure_i3d.models.heads import FcHead, NormDropout
 from vidsuite_plugins.seizure_i3d.models.keras_lstm import KerasLstm
 from vidsuite_plugins.seizure_i3d.models.lstm_fc import LstmFc
 

@@ -1,6 +1,6 @@
 # Data and training shared by all models: section 2.3, and what the paper's code does where the paper is silent
 # (Adam at its default rate). Batches of 16 frames, 30 epochs; the last epoch is scored.
-custom_imports = dict(imports=['vidsuite_plugins.driving_fanet.models', 'vidsuite_plugins.driving_fanet.batches'])
+custom_imports = dict(imports=['vidsuite_plugins.driving_fanet.models'])
 default_scope = 'mmseg'
 
 selection = 'last'
@@ -15,7 +15,7 @@ train_dataloader = dict(
     batch_size=16,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    batch_sampler=dict(type='driving_fanet.SequenceBatches', run='config://run', context='config://tca_depth'),
+    batch_sampler=dict(type='vidsuite.SequenceBatches', run='config://run', context='config://tca_depth'),
     dataset=dict(
         type='vidsuite.FrameDataset',
         pipeline=['config://read', dict(type='mmcv.Compose', transforms='config://augment'), 'config://pack'],

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from vidsuite_core.errors import UsageError
+from vidsuite_core.networks.runs import ages
 from vidsuite_plugins.driving_fanet.models.memory import Forgetful, Memory, StreamMemory, product
-from vidsuite_plugins.driving_fanet.models.runs import ages
 from vidsuite_plugins.driving_fanet.models.streaming import RunningSum, WeightedRing
 
 SCALES = ("fam_32", "fam_16", "fam_8", "fam_4")

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidsuite_core.errors import UsageError
+from vidsuite_core.networks.runs import ages
 from vidsuite_plugins.driving_fanet.models.context import SCALES, TemporalContext, check_runs
 from vidsuite_plugins.driving_fanet.models.memory import Memory, StreamMemory, product
-from vidsuite_plugins.driving_fanet.models.runs import ages
 
 COARSE = (64, 128)
 """Height and width, at most, of the map on which motion is estimated; a step of it is what a shift is exact to."""

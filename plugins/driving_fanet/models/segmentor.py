@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vidsuite_core.errors import UsageError
+from vidsuite_core.networks.runs import counted, runs_of
 from vidsuite_core.samples import VOID
 from vidsuite_core.weights import load
 from vidsuite_plugins.driving_fanet.models.encoder import Norm
@@ -20,7 +21,6 @@ from vidsuite_plugins.driving_fanet.models.fanet import Context, Fanet
 from vidsuite_plugins.driving_fanet.models.fast import fast_path
 from vidsuite_plugins.driving_fanet.models.labels import label_map
 from vidsuite_plugins.driving_fanet.models.registry import MODELS
-from vidsuite_plugins.driving_fanet.models.runs import counted, runs_of
 from vidsuite_plugins.driving_fanet.models.streaming import Stream
 
 _PREFIX = "network."

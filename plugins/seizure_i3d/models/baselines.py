@@ -10,8 +10,9 @@ from torch import Tensor
 
 from vidsuite_core.engine.fitting import Items, stacked
 from vidsuite_core.errors import UsageError, VidsuiteError
+from vidsuite_core.networks.classifier import ClipClassifier, Samples
 from vidsuite_core.networks.i3d import FEATURES
-from vidsuite_plugins.seizure_i3d.models.heads import ClipClassifier, FcHead, Samples
+from vidsuite_plugins.seizure_i3d.models.heads import FcHead
 from vidsuite_plugins.seizure_i3d.models.lstm_fc import valid_steps
 from vidsuite_plugins.seizure_i3d.models.registry import MODELS
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.networks.classifier import ClipClassifier, Loss, Samples
 from vidsuite_core.networks.i3d import MIN_FRAMES, InceptionI3d, output_steps
-from vidsuite_plugins.seizure_i3d.models.heads import ClipClassifier, Loss, Samples
 from vidsuite_plugins.seizure_i3d.models.registry import MODELS
 
 BnStatistics = Literal["frozen", "batch"]

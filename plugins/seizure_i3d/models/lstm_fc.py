@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from vidsuite_core.networks.classifier import ClipClassifier, Samples, sum_of_squares
 from vidsuite_core.networks.i3d import FEATURES
-from vidsuite_plugins.seizure_i3d.models.heads import ClipClassifier, FcHead, NormDropout, Samples, sum_of_squares
+from vidsuite_plugins.seizure_i3d.models.heads import FcHead, NormDropout
 from vidsuite_plugins.seizure_i3d.models.keras_lstm import KerasLstm, RecurrentActivation
 from vidsuite_plugins.seizure_i3d.models.registry import MODELS
 

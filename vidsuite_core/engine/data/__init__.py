@@ -8,7 +8,8 @@
 | `early_prediction` | `MomentsDataset` | `ReadMoments` | `PackMoments` | moments of focal planes (T, m, C, H, W) |
 | `action_detection` | `KeyFrameDataset` | `ReadKeyFrame` | `PackKeyFrame` | a clip (C, T, H, W), mmdet's boxes |
 
-Configs name them `vidsuite.ClipDataset` and so on. Pixels come from `vidsuite_core.media.reader` alone.
+`SequenceBatches` makes batches of runs of consecutive frames.
+Configs name all of them `vidsuite.ClipDataset` and so on. Pixels come from `vidsuite_core.media.reader` alone.
 """
 
 from vidsuite_core.engine.data.clips import ClipDataset, PackClip, ReadClip
@@ -16,7 +17,8 @@ from vidsuite_core.engine.data.features import Extractor, FeatureDataset
 from vidsuite_core.engine.data.frames import Frame, FrameDataset, PackFrame, ReadFrame
 from vidsuite_core.engine.data.key_frames import KeyFrameDataset, PackKeyFrame, ReadKeyFrame
 from vidsuite_core.engine.data.moments import MomentsDataset, PackMoments, ReadMoments
-from vidsuite_core.engine.data.packing import data_sample, to_tensor
+from vidsuite_core.engine.data.packing import SampleDataset, data_sample, to_tensor
+from vidsuite_core.engine.data.runs import SequenceBatches
 
 __all__ = [
     "ClipDataset",
@@ -34,6 +36,8 @@ __all__ = [
     "ReadFrame",
     "ReadKeyFrame",
     "ReadMoments",
+    "SampleDataset",
+    "SequenceBatches",
     "data_sample",
     "to_tensor",
 ]

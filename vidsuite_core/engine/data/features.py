@@ -64,7 +64,7 @@ class FeatureDataset(ClipDataset):
         self._room = memory
         self._device = "cpu"
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> dict[str, Any]:  # type: ignore[override]  # features are not augmented
         if index in self._packed:
             return self._packed[index]
         if len(self._features) != len(self):

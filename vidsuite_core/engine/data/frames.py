@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,12 +48,20 @@ class FrameDataset(SampleDataset):
     def __len__(self) -> int:
         return len(self.frames)
 
-    def __getitem__(self, index: int | tuple[int, int]) -> dict[str, Any]:
-        """The item `index`; with (index, draw), items of one draw are augmented alike."""
-        place, draw = index if isinstance(index, tuple) else (index, None)
-        with _random_state(draw):
-            item: dict[str, Any] = self.pipeline({**_entry(self.frames[place]), "draw": draw})
-        return item
+    def at(self, place: int) -> Frame:
+        """See `SampleDataset.at`."""
+        return self.frames[place]
+
+    def entry(self, sample: Frame) -> dict[str, Any]:
+        """What the pipeline starts from."""
+        return {
+            "frame": sample,
+            "sample_id": sample.sample.id if sample.sample else f"{sample.footage.name}#{sample.index}",
+            "scored": sample.sample is not None,
+            "sequence": sample.footage.name,
+            "position": sample.index,
+            "reduce_zero_label": False,
+        }
 
     def cost_items(self, count: int) -> tuple[list[dict[str, Any]], str]:
         """Up to `count` consecutive frames, to measure what one of a stream costs, and what one is."""
@@ -124,31 +130,3 @@ def _with_lead(samples: Sequence[FrameSample], lead: int) -> Iterator[Frame]:
             yield Frame(sample.footage, index, None)
         yield Frame(sample.footage, sample.index, sample)
         given = (sample.recording, sample.index)
-
-
-def _entry(frame: Frame) -> dict[str, Any]:
-    name = frame.sample.id if frame.sample else f"{frame.footage.name}#{frame.index}"
-    return {
-        "frame": frame,
-        "sample_id": name,
-        "scored": frame.sample is not None,
-        "sequence": frame.footage.name,
-        "position": frame.index,
-        "reduce_zero_label": False,
-    }
-
-
-@contextmanager
-def _random_state(draw: int | None) -> Iterator[None]:
-    """The state that transforms draw from is that of `draw`, and afterwards what it was."""
-    if draw is None:
-        yield
-        return
-    kept = random.getstate(), np.random.get_state()
-    random.seed(draw)
-    np.random.seed(draw % 2**32)
-    try:
-        yield
-    finally:
-        random.setstate(kept[0])
-        np.random.set_state(kept[1])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,10 @@ PerChannel = float | Sequence[float]
 
 
 class SampleDataset(TorchDataset[dict[str, Any]]):
-    """Samples through a pipeline of transforms, which starts from `entry(sample)`."""
+    """Samples through a pipeline of transforms, which starts from `entry(sample)` and `draw`.
+
+    Asked for (index, draw), items of one draw are augmented alike, as frames of a run must be; else `draw` is None.
+    """
 
     def __init__(self, samples: Sequence[Any], pipeline: Sequence[Any]) -> None:
         self.samples = list(samples)
@@ -26,8 +31,18 @@ class SampleDataset(TorchDataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        item: dict[str, Any] = self.pipeline(self.entry(self.samples[index]))
+    def __getitem__(self, index: int | tuple[int, int]) -> dict[str, Any]:
+        place, draw = index if isinstance(index, tuple) else (index, None)
+        with _random_state(draw):
+            return self.item(self.at(place), draw)
+
+    def at(self, place: int) -> Any:
+        """What the item at a place is made from: a sample."""
+        return self.samples[place]
+
+    def item(self, sample: Any, draw: int | None = None) -> dict[str, Any]:
+        """The item of a sample, which need not be one of the dataset's."""
+        item: dict[str, Any] = self.pipeline({**self.entry(sample), "draw": draw})
         return item
 
     def entry(self, sample: Any) -> dict[str, Any]:
@@ -68,3 +83,19 @@ def to_tensor(frames: np.ndarray, axes: str, layout: str, mean: PerChannel, std:
     shift = torch.from_numpy(means / stds).float().reshape(shape)
     tensor = torch.from_numpy(np.ascontiguousarray(frames)).permute([axes.index(axis) for axis in layout])
     return tensor.float().div_(scale).sub_(shift)
+
+
+@contextmanager
+def _random_state(draw: int | None) -> Iterator[None]:
+    """The state that transforms draw from is that of `draw`, and afterwards what it was."""
+    if draw is None:
+        yield
+        return
+    kept = random.getstate(), np.random.get_state()
+    random.seed(draw)
+    np.random.seed(draw % 2**32)
+    try:
+        yield
+    finally:
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])

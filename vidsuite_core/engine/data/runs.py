@@ -1,7 +1,8 @@
-"""Training batches made of runs of consecutive frames: homogeneous and mixed batching (paper, section 2.3.2).
+"""Training batches made of runs of consecutive frames, for networks that carry something from frame to frame.
 
 A batch of one run of 16 frames is *homogeneous*; one of several shorter runs, from different sequences as a rule, is
-*mixed*. Of each run the first N frames are context for those after them and receive no loss.
+*mixed* (Torgesen, Elatov and Howard, "Temporal Context Aggregation with FANet", section 2.3.2). Of each run the first
+N frames are context for those after them and receive no loss.
 """
 
 from __future__ import annotations
@@ -11,13 +12,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, Protocol
 
-from mmengine.registry import DATA_SAMPLERS as ROOT
-from mmengine.registry import Registry
 from torch.utils.data import Sampler
 
+from vidsuite_core.engine.registry import DATA_SAMPLERS
 from vidsuite_core.errors import UsageError
-
-DATA_SAMPLERS = Registry("data sampler", parent=ROOT, scope="driving_fanet")
 
 Run = range
 """Places in the dataset of consecutive frames of one sequence."""
@@ -36,13 +34,13 @@ class SequenceBatches(Sampler[list[tuple[int, int]]]):
     """Batches of (place in the dataset, draw), the draw being the same for the frames of a run.
 
     Every epoch cuts each sequence into runs anew, from a random first frame on, so that a frame that is context alone
-    in one epoch receives a loss in others, unless it is one of a sequence's first N. Runs are shuffled and packed:
-    whole runs first, and what was left over of sequences into the room that remains. A batch under half of the size is
-    left out for the epoch, if it is not the only one: statistics of a few frames would mislead batch norm. The greater
-    N is, the fewer frames of a batch receive a loss: (run - N) / run.
+    in one epoch receives a loss in others, unless it is one of a sequence's first N. Runs are shuffled; batches are
+    filled with runs of full length first, and the shorter ones, from a sequence's ends, take the places left. A batch
+    under half of the size is left out for the epoch, if it is not the only one: statistics of a few frames would
+    mislead batch norm. The greater N is, the fewer frames of a batch receive a loss: (run - N) / run.
 
     Args:
-        sampler: mmengine's, see `Shuffled`; its dataset is a `vidsuite.FrameDataset`.
+        sampler: mmengine's, see `Shuffled`; its dataset is a `vidsuite.FrameDataset` or `KeyFrameDataset`.
         batch_size: frames a batch, at most; 16 in the paper.
         run: frames a run. With `batch_size`, each batch is one run (homogeneous). A shorter sequence is one run.
         context: N, the depth of the temporal context; runs too short for it are left out.
@@ -63,7 +61,7 @@ class SequenceBatches(Sampler[list[tuple[int, int]]]):
             raise UsageError(f"step={step} must be from 1 to run={run}")
         self.sampler, self.batch_size, self.run, self.context = sampler, batch_size, run, context
         self.step = step or run
-        self.sequences = [part for part in _consecutive(sampler.dataset.frames) if len(part) > context]
+        self.sequences = [part for part in _consecutive(sampler.dataset) if len(part) > context]
         if not self.sequences:
             raise UsageError(
                 f"the training data has no {context + 1} consecutive frames, which context={context} needs"
@@ -120,8 +118,9 @@ class SequenceBatches(Sampler[list[tuple[int, int]]]):
                 return
 
 
-def _consecutive(frames: Any) -> list[Run]:
-    """The longest runs of a list of `vidsuite_core.engine.data.Frame`, each following on the one before."""
+def _consecutive(dataset: Any) -> list[Run]:
+    """The longest runs of a dataset's frames, each following on the one before."""
+    frames = [dataset.at(place) for place in range(len(dataset))]
     borders = [
         place
         for place in range(1, len(frames))

@@ -6,8 +6,21 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from vidsuite_core.engine.data import SequenceBatches
 from vidsuite_core.errors import UsageError
-from vidsuite_plugins.driving_fanet.batches import SequenceBatches
+
+
+class Frames:
+    """As much of a dataset as batches need."""
+
+    def __init__(self, frames):
+        self.frames = frames
+
+    def __len__(self):
+        return len(self.frames)
+
+    def at(self, place):
+        return self.frames[place]
 
 
 def sampler(lengths, seed=0, epoch=0):
@@ -16,7 +29,7 @@ def sampler(lengths, seed=0, epoch=0):
         for number, length in enumerate(lengths)
         for index in range(length)
     ]
-    return SimpleNamespace(dataset=SimpleNamespace(frames=frames), seed=seed, epoch=epoch)
+    return SimpleNamespace(dataset=Frames(frames), seed=seed, epoch=epoch)
 
 
 def runs_of(batch, frames):
