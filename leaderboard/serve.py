@@ -7,14 +7,16 @@ import gzip
 import os
 import re
 import shutil
+import socket
 import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from vidsuite_core.errors import UsageError, VidsuiteError
@@ -42,6 +44,10 @@ _TEXT = {
 _OTHER = {".jpg": "image/jpeg", ".png": "image/png", ".woff2": "font/woff2", ".zip": "application/zip"}
 _UNKNOWN = "application/octet-stream"
 _LOCAL = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?\Z", re.IGNORECASE)
+SECONDS = 120.0
+"""How long a request and its answer may take: a client that sends or reads a byte a minute is hung up on."""
+MAX_CLIENTS = 64
+"""Connections at once; a browser opens six."""
 MAX_PACKED = 32 * 2**20
 """Bytes of a file beyond which it is sent as it is, and of all packed files that are kept in memory."""
 
@@ -88,7 +94,28 @@ def server_for(site: Path, port: int) -> ThreadingHTTPServer:
 
 
 class _Server(ThreadingHTTPServer):
-    """Says nothing of browsers that hang up."""
+    """Serves `MAX_CLIENTS` connections at once, hangs up on those beyond, and says nothing of browsers that hang up."""
+
+    daemon_threads = True
+    request_queue_size = MAX_CLIENTS
+
+    def __init__(self, *arguments: Any) -> None:
+        self._free = threading.BoundedSemaphore(MAX_CLIENTS)
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Take a connection where there is room for it."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a connection to its end."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Pass over a broken connection."""
@@ -138,6 +165,22 @@ class _Handler(BaseHTTPRequestHandler):
     site: _Files
     protocol_version = "HTTP/1.1"
     timeout = 30
+
+    def handle_one_request(self) -> None:
+        """Answer a request within `SECONDS`, the wait for it included."""
+        limit = threading.Timer(SECONDS, self._hang_up)
+        limit.daemon = True
+        limit.start()
+        try:
+            super().handle_one_request()
+        except OSError:  # hung up on, or hung up
+            self.close_connection = True
+        finally:
+            limit.cancel()
+
+    def _hang_up(self) -> None:
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def do_GET(self) -> None:
         """Send a file of the site."""

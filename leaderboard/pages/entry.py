@@ -90,6 +90,10 @@ def task_of(suite: Suite, name: str) -> type[Task]:
     return kind
 
 
+MAX_COMMAND = 10_000
+"""Characters of a command that are shown."""
+
+
 def command_text(command: Sequence[str]) -> str:
     """A recorded command, quoted anew so that no part of it can be more than an argument of its first word.
 
@@ -101,12 +105,13 @@ def command_text(command: Sequence[str]) -> str:
 @lru_cache(maxsize=256)
 def _quoted(command: tuple[str, ...]) -> str:
     words = list(command)
-    if len(words) == 1:
+    if len(words) == 1 and len(words[0]) <= MAX_COMMAND:  # shlex takes the square of a text's length
         with suppress(ValueError):  # an open quote: it stays one word
             words = shlex.split(words[0])
     if words and PurePosixPath(words[0]).name == "vidsuite":
         words[0] = "vidsuite"
-    return shlex.join(clean(word) for word in words)
+    text = shlex.join(clean(word) for word in words)
+    return text if len(text) <= MAX_COMMAND else f"{text[:MAX_COMMAND]} …"
 
 
 def again_text(cell_id: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,20 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(files, "MAX_PREDICTIONS", 2**20)
     np.savez_compressed(tmp_path / "p.npz", prob=np.zeros(2**20))  # 8 MiB in 8 KiB
     assert (tmp_path / "p.npz").stat().st_size < 20_000
-    with pytest.raises(VidsuiteError, match="unpacks to 8 MiB; the limit is 1 MiB"):
+    with pytest.raises(VidsuiteError, match="unpacks to 8 MiB; the limit for its size is 1 MiB"):
         read_predictions(tmp_path / "p.npz")
+
+
+def test_what_grows_out_of_all_proportion_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez_compressed(tmp_path / "p.npz", prob=np.zeros(2**24))  # 128 MiB in 128 KiB, far below the limit of bytes
+    begin = time.perf_counter()
+    with pytest.raises(VidsuiteError, match="unpacks to 128 MiB; the limit for its size is 7"):
+        read_predictions(tmp_path / "p.npz")
+    assert time.perf_counter() - begin < 0.1
+    np.savez_compressed(tmp_path / "q.npz", prob=np.zeros(2**22))
+    assert len(read_predictions(tmp_path / "q.npz")["prob"]) == 2**22
 
 
 def test_too_many_arrays_are_refused(tmp_path: Path) -> None:

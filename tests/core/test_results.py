@@ -130,6 +130,14 @@ def test_deep_nesting_is_refused(tmp_path: Path, depth: int, pair: str) -> None:
         read_record(path)
 
 
+@pytest.mark.parametrize("place", ["a text", "a name"])
+def test_a_text_of_megabytes_is_refused(tmp_path: Path, place: str) -> None:
+    text = "a " * 1_500_000
+    path = written(tmp_path, details={"x": [{"y": text}] if place == "a text" else {text: 1}})
+    with pytest.raises(VidsuiteError, match="holds a text of more than 131072 characters"):
+        read_record(path)
+
+
 def test_a_file_of_more_than_its_size_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / RESULT
     with path.open("wb") as file:

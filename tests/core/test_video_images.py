@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from vidsuite_core.media import VideoError, VideoInfo, count_frames, open_video, probe
+from vidsuite_core.media.images import image_files
 
 
 def images(folder: Path, suffix: str, frames: list[np.ndarray]) -> list[Path]:
@@ -126,3 +128,11 @@ def test_frames_in_memory() -> None:
     for wrong in (frames[0], frames[:0], frames[..., :2], frames.astype(np.float32)):
         with pytest.raises(VideoError, match="frames in memory are"):
             open_video(wrong)
+
+
+def test_a_pipe_among_images_is_neither_waited_for_nor_a_frame(tmp_path: Path) -> None:
+    files = images(tmp_path, ".png", noise((8, 8), "uint8"))
+    os.mkfifo(tmp_path / "999.png")
+    assert image_files(tmp_path) == files
+    with pytest.raises(VideoError, match=r"999\.png: is no plain file"):
+        probe([*files[:1], tmp_path / "999.png"][1:])

@@ -103,3 +103,9 @@ def test_an_error_of_the_frames_leaves_the_old_file(tmp_path: Path) -> None:
         write_video(path, grey("uint8"), 0)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("fps", [float("nan"), float("inf"), 1e308, 0, -1])
+def test_a_rate_that_no_camera_has(fps: float, tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match="give a positive rate, up to 10000"):
+        write_video(tmp_path / "v.mkv", [np.zeros((8, 8), np.uint8)], fps, codec="ffv1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -17,7 +18,7 @@ import vidsuite_core as vs
 from vidsuite_core.results.store import read_attempt
 from vidsuite_leaderboard import site as site_module
 from vidsuite_leaderboard.collect import Source
-from vidsuite_leaderboard.pages.entry import again_text, command_text
+from vidsuite_leaderboard.pages.entry import MAX_COMMAND, again_text, command_text
 from vidsuite_leaderboard.site import build
 
 EVIL = "<img src=x onerror=alert(1)>\"'</script><script>alert(2)</script>{{ 7*7 }}"
@@ -138,6 +139,13 @@ def test_caveats_are_said(hostile: Path) -> None:
 )
 def test_commands_are_quoted_anew(command: list[str], shown: str) -> None:
     assert command_text(command) == shown
+
+
+@pytest.mark.parametrize("command", [["a b " * 25_000], ["vidsuite", *["-x"] * 50_000]])
+def test_a_command_without_end_is_shown_by_its_beginning(command: list[str]) -> None:
+    begin = time.perf_counter()
+    assert len(command_text(command)) < MAX_COMMAND + 10
+    assert time.perf_counter() - begin < 0.5  # quoted by shlex as one text it takes minutes
 
 
 def test_the_command_that_runs_a_cell_again() -> None:

@@ -11,7 +11,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
@@ -19,6 +21,7 @@ import pytest
 from called import vidsuite
 
 from vidsuite_core.errors import UsageError, VidsuiteError
+from vidsuite_leaderboard import serve
 from vidsuite_leaderboard.serve import POLICY, serve_forever, server_for
 
 TEMPLATE = Path(__file__).parents[2] / "leaderboard" / "templates" / "base.html"
@@ -69,6 +72,52 @@ def ask(server: ThreadingHTTPServer, target: str, method: str = "GET", **headers
     content = answer.read()
     connection.close()
     return answer.status, {name.lower(): value for name, value in answer.getheaders()}, content
+
+
+def test_a_client_that_sends_a_byte_now_and_then_is_hung_up_on(server, monkeypatch):
+    monkeypatch.setattr(serve, "SECONDS", 1.0)
+    with socket.create_connection(server.server_address, timeout=10) as client:
+        begin = time.monotonic()
+        with suppress(OSError):  # told on the sending side, or the next line's
+            for sign in b"GET / HTTP/1.1\r\nX-Slow: yes yes yes":
+                client.sendall(bytes([sign]))
+                time.sleep(0.1)
+        with suppress(ConnectionError):
+            assert client.recv(100) == b""
+        assert time.monotonic() - begin < 8
+    assert ask(server, "/")[0] == 200
+
+
+def test_a_client_that_does_not_read_is_hung_up_on(server, site, monkeypatch):
+    monkeypatch.setattr(serve, "SECONDS", 1.0)
+    with (site / "large.bin").open("wb") as file:
+        file.truncate(64 << 20)
+    with socket.create_connection(server.server_address, timeout=10) as client:
+        client.sendall(b"GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        deadline = time.monotonic() + 8
+        while any(thread.name.endswith("(process_request_thread)") for thread in threading.enumerate()):
+            assert time.monotonic() < deadline, "its thread is held"
+            time.sleep(0.1)
+
+
+def test_more_clients_than_there_is_room_for(site, monkeypatch):
+    monkeypatch.setattr(serve, "MAX_CLIENTS", 2)
+    with server_for(site, 0) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        idle = [socket.create_connection(server.server_address, timeout=10) for _ in range(2)]
+        with socket.create_connection(server.server_address, timeout=10) as third, suppress(ConnectionError):
+            assert third.recv(100) == b""
+        for client in idle:
+            client.close()
+        deadline = time.monotonic() + 8
+        while True:  # once they are gone there is room again
+            with suppress(OSError, http.client.HTTPException):
+                if ask(server, "/")[0] == 200:
+                    break
+            assert time.monotonic() < deadline
+        server.shutdown()
+        thread.join()
 
 
 def test_pages_and_their_headers(server):

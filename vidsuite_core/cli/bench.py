@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from vidsuite_core.cli.numbers import Finite
 from vidsuite_core.results.store import KEPT
 from vidsuite_core.suite import load
 
@@ -29,7 +30,7 @@ from vidsuite_core.suite import load
 @click.option(
     "--keep", multiple=True, type=click.Choice(tuple(KEPT)), help="Keep more: outputs in full, trained weights."
 )
-@click.option("--timeout", type=click.FloatRange(1), metavar="SECONDS", help="Longest time a cell may take.")
+@click.option("--timeout", type=Finite(1), metavar="SECONDS", help="Longest time a cell may take.")
 @click.option("--fresh", is_flag=True, help="Run cells even where finished ones could be reused.")
 @click.option("--dry-run", is_flag=True, help="Show the cells; prepare, fetch and run nothing.")
 @click.option("--offline", is_flag=True, help="Never touch the network.")

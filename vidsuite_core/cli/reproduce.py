@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidsuite_core.cli.numbers import Finite
 from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.suite import load
 from vidsuite_core.support.text import printable, shown_name
@@ -28,7 +29,7 @@ _SHOWN = 5
 @click.option("--executor", default="local", show_default=True, metavar="NAME", help="Where the cell runs.")
 @click.option("--data", type=_PATH, help="Folder of the dataset; by default below the cache.")
 @click.option("--weights", multiple=True, metavar="[NAME=]FILE", help="Initial weights from a file of yours.")
-@click.option("--timeout", type=click.FloatRange(1), metavar="SECONDS", help="Longest time the cell may take.")
+@click.option("--timeout", type=Finite(1), metavar="SECONDS", help="Longest time the cell may take.")
 @click.option("--cfg-options", "cfg_options", multiple=True, metavar="K=V", help="Override config fields.")
 def reproduce(key: str, runs: tuple[Path, ...], by: str, **options: Any) -> int:
     """Run a recorded cell again, and say whether its score is found again.

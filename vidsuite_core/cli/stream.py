@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidsuite_core.cli.numbers import Finite
 from vidsuite_core.errors import UsageError
 from vidsuite_core.suite import load
 
@@ -43,9 +44,9 @@ SMOOTHED = 10
 @click.option("--dataset", metavar="NAME", help="Names the classes; by default that of the model's benchmark.")
 @click.option("--cfg-options", "cfg_options", multiple=True, metavar="K=V", help="Override config fields.")
 @click.option("--devices", "device", default="auto", show_default=True, help="auto, cpu, or one GPU.")
-@click.option("--fps", type=click.FloatRange(1), default=25.0, show_default=True, help="Of a folder of images.")
+@click.option("--fps", type=Finite(1, 1000), default=25.0, show_default=True, help="Of a folder of images.")
 @click.option("--frames", "limit", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
-@click.option("--opacity", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Of the labels.")
+@click.option("--opacity", type=Finite(0, 1), default=0.5, show_default=True, help="Of the labels.")
 def stream(model: str, source: Path, out: Path, **options: Any) -> int:
     """Segment a video frame by frame with MODEL and write it with its labels over it, fps shown."""
     from rich.console import Console
@@ -58,6 +59,8 @@ def stream(model: str, source: Path, out: Path, **options: Any) -> int:
     if handle.spec.task != "video_segmentation":
         raise UsageError(f"{handle.key} is for task {handle.spec.task}; 'stream' takes models of video_segmentation")
     _check_target(out, source)
+    if not source.is_file() and not source.is_dir():
+        raise UsageError(f"--input {source} is neither a file nor a folder")
     frames = source if source.is_file() else _images(source)
     console = Console()
     with watcher_for(console) as watcher, open_video(frames) as video:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
+MAX_RATE = 10_000
+"""Frames per second: no camera that writes video files is faster."""
 _BT601 = 6
 """AVCOL_SPC_SMPTE170M: the matrix that the conversion from RGB uses, stated so that players do not guess another."""
 
@@ -51,8 +53,8 @@ def write_video(
         VideoError: there are no frames, they differ in size or type, or the codec cannot hold them.
     """
     path = Path(path)
-    if not fps > 0:
-        raise VideoError(f"{path}: {fps} frames per second; give a positive rate")
+    if not 0 < fps <= MAX_RATE:
+        raise VideoError(f"{path}: {fps} frames per second; give a positive rate, up to {MAX_RATE}")
     upcoming = iter(frames)
     first = next(upcoming, None)
     if first is None:

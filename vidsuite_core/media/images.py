@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Literal
 
 from vidsuite_core.media.base import MAX_FRAME_PIXELS, Video, VideoError, VideoInfo, View
@@ -108,7 +109,10 @@ def read_image(file: Path) -> np.ndarray:
 
 def _read(file: Path) -> bytes:
     try:
-        if file.stat().st_size > _MAX_FILE_BYTES:
+        status = file.stat()
+        if not S_ISREG(status.st_mode):
+            raise VideoError(f"{file}: is no plain file")  # a pipe would be waited for without end
+        if status.st_size > _MAX_FILE_BYTES:
             raise VideoError(f"{file}: is larger than {_MAX_FILE_BYTES} bytes, so no frame that can be read")
         return file.read_bytes()
     except OSError as error:

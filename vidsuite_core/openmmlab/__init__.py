@@ -26,6 +26,7 @@ _NOISE: tuple[tuple[type[Warning], str, str], ...] = (
     (DeprecationWarning, r"`torch\.jit\.(script|interface)` is deprecated", r"torch\.jit\."),
     (FutureWarning, r"`torch\.cuda\.amp\.(autocast|GradScaler)\(args", r"mm(cv|det|engine|seg|action)\."),
     (ImportWarning, r"``MultiScaleDeformableAttention`` has been moved", r"mmcv\.cnn\."),
+    (UserWarning, r"``build_(loss|backbone|neck|head)`` would be deprecated soon", r"mmseg\."),
     (UserWarning, r"torch\.meshgrid: in an upcoming release", r"torch\.functional"),
 )
 """Warnings of the pinned libraries about their own code: category, message, module that warns."""

@@ -16,6 +16,8 @@ from vidsuite_core.support.files import read_regular
 SCHEMA_VERSION = 1
 MAX_BYTES = 16 * 2**20
 """A result file larger than this is refused: records are a few kilobytes."""
+MAX_TEXT = 2**17
+"""A result with a longer text is refused: what shows, splits or quotes it would take a minute over a few megabytes."""
 MAX_DEPTH = 64
 """A result nested deeper than this is refused: configs, the deepest part, stay below 20."""
 
@@ -123,6 +125,8 @@ def read_record(path: Path) -> Record:
         raise VidsuiteError(f"{path} is not a readable result: {error}") from error
     if not isinstance(data, dict):
         raise VidsuiteError(f"{path} is not a result: it holds no JSON object")
+    if _longer(data, MAX_TEXT):
+        raise VidsuiteError(f"{path} is not a result: it holds a text of more than {MAX_TEXT} characters")
     if _deeper(data, MAX_DEPTH):
         raise VidsuiteError(f"{path} is not a result: it is nested more than {MAX_DEPTH} deep")
     version = data.get("schema_version")
@@ -152,6 +156,20 @@ def _no_constant(name: str) -> float:
 def _finite(text: str) -> float:
     value = float(text)
     return value if math.isfinite(value) else _no_constant(text)
+
+
+def _longer(value: Any, most: int) -> bool:
+    """Whether a text in nested lists and mappings, a field's name included, has more than `most` characters."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str) and len(one) > most:
+            return True
+        if isinstance(one, dict):
+            waiting += [*one, *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+    return False
 
 
 def _deeper(value: Any, levels: int) -> bool:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_PREDICTIONS = 2 * 2**30
 """Bytes that the unpacked predictions of one attempt may take."""
+MAX_RATIO, FREE = 64, 64 * 2**20
+"""How many times its size a file may unpack to beyond the first bytes that are free; ours come to 33 times at most."""
 MAX_ARRAYS = 1000
 """Arrays that the predictions of one attempt may have."""
 _END = struct.Struct("<4s4H2LH")
@@ -102,8 +104,9 @@ def _size(file: IO[bytes], path: Path) -> int:
     except Exception as error:  # a damaged archive makes zipfile and struct raise a dozen types
         kind = "" if isinstance(error, VidsuiteError) else f"{type(error).__name__}: "
         raise VidsuiteError(f"{path} cannot be read: {kind}{error}") from error
-    if size > MAX_PREDICTIONS:
-        raise VidsuiteError(f"{path} unpacks to {size >> 20} MiB; the limit is {MAX_PREDICTIONS >> 20} MiB")
+    most = min(MAX_PREDICTIONS, FREE + MAX_RATIO * file.seek(0, os.SEEK_END))
+    if size > most:
+        raise VidsuiteError(f"{path} unpacks to {size >> 20} MiB; the limit for its size is {most >> 20} MiB")
     return size
 
 
