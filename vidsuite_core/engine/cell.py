@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner, set_random_seed
 
 from vidsuite_core import openmmlab
-from vidsuite_core.engine import cost
+from vidsuite_core.engine import cost, ranks
 from vidsuite_core.engine.build import import_modules
 from vidsuite_core.engine.config import INNER, PAPER_RULE, adapt, runtime_config
 from vidsuite_core.engine.course import Course, Report
@@ -60,8 +61,9 @@ class _Keeper:
     def keeping(self, runner: Runner, metric: TaskScores) -> Iterator[None]:
         metric.keep = self._outputs if "outputs" in self.names else None
         yield
-        self._try("outputs", lambda target: _zip(self._outputs, target))
-        self._try("weights", lambda target: torch.save(runner.model.state_dict(), target))
+        if is_main_process():
+            self._try("outputs", lambda target: _zip(self._outputs, target))
+            self._try("weights", lambda target: torch.save(ranks.network_of(runner.model).state_dict(), target))
 
     @property
     def _outputs(self) -> Path:
@@ -99,11 +101,14 @@ class _Parts:
 def run_cell(order: Order, report: Report) -> dict[str, Any]:
     """Run a cell; returns the fields of its `Record` that only its run can tell, `status` among them.
 
+    Several ranks (see `vidsuite_core.engine.ranks`) run it together; what rank 0 returns is the cell's.
+
     Never raises for what goes wrong inside the cell: that becomes the status and its reason, and the
     traceback goes to the log.
     """
     course = Course(report)
     try:
+        ranks.join(order.device)
         with flushed_subnormals(), pinned(_initial(order)):
             outcome = _run(order, course)
     except Exception as error:
@@ -138,12 +143,18 @@ def _run(order: Order, course: Course) -> dict[str, Any]:
         task = resolve(order.task)(dataset.class_names())
         parts = _divide(dataset.samples(), key)
         config = runtime_config(
-            key["config"], order.weights, len(task.classes), _balanced(parts.train, len(task.classes))
+            key["config"],
+            order.weights,
+            len(task.classes),
+            _balanced(parts.train, len(task.classes)),
+            "SyncBN" if get_world_size() > 1 and order.device != "cpu" else "BN",
         )
-        Config(dict(key["config"])).dump(folder / CONFIG)
+        if is_main_process():
+            Config(dict(key["config"])).dump(folder / CONFIG)
         import_modules(config)
-        adapt(config, parts.train)
-        sets = _datasets(config, parts, order.device, course.report)
+        with ranks.first():
+            adapt(config, parts.train)
+            sets = _datasets(config, parts, order.device, course.report)
     with course.phase("load"):
         metrics = _metrics(config, task, parts)
         settle = settler(config, sets, key["seed"])
@@ -157,16 +168,19 @@ def _run(order: Order, course: Course) -> dict[str, Any]:
         arrays, told = _train_and_predict(
             runner, config, sets, metrics, course, _Keeper(folder, order.keep, course.warnings), settle
         )
+    if not is_main_process():
+        return {"status": "ok", "classes": list(task.classes)}
+    network = ranks.network_of(runner.model)
     with course.phase("score"):
         write_predictions(folder / PREDICTIONS, arrays)
         result = scored(task, arrays)
         result["details"] |= told
-        result["details"]["path"] = _path(runner.model, sets["test"], config)
+        result["details"]["path"] = _path(network, sets["test"], config)
         result["details"] |= _pipeline_details(sets["test"])
     if order.cost:
         with course.phase("cost"):
             result["efficiency"] = cost.measure(
-                runner.model, sets["test"], order.device, _path(runner.model, sets["test"], config)
+                network, sets["test"], order.device, _path(network, sets["test"], config)
             )
     return {"status": "ok", "classes": list(task.classes), **result}
 

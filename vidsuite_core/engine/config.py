@@ -19,7 +19,7 @@ and the marks
     num_classes="dataset"    the dataset's number of classes
     class_weights="balanced" inverse class frequencies of the training samples
     precision="auto"         "bf16" where the device computes in it, otherwise "fp32"
-    type="SyncBN"            "BN", which it is in one process
+    type="SyncBN"            "BN", which it is where there is one process, or no GPU
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _RUNNER_FIELDS = (
     "train_cfg",
     "train_dataloader", "val_dataloader", "test_dataloader", "optim_wrapper", "param_scheduler", "default_hooks",
     "custom_hooks", "data_preprocessor", "visualizer", "env_cfg", "log_level", "log_processor", "default_scope",
-    "deterministic", "load_from", "custom_imports",
+    "deterministic", "load_from", "custom_imports", "sync_bn", "model_wrapper_cfg",
 )  # fmt: skip
 RECALIBRATE = 100
 """Training batches that settle batch norm unless a config says otherwise; one pass over the data at most."""
@@ -182,8 +182,9 @@ def runtime_config(
     weights: Mapping[str, str | None],
     classes: int,
     class_weights: Sequence[float],
+    norm: str = "BN",
 ) -> Config:
-    """The config that is built: marks replaced by what they stand for in this cell."""
+    """The config that is built: marks replaced by what they stand for in this cell; `norm` is what "SyncBN" becomes."""
     from mmengine.config import Config
 
     def change(key: str, value: Any) -> Any:
@@ -194,7 +195,7 @@ def runtime_config(
         if (key, value) == ("num_classes", "dataset"):
             return classes
         if (key, value) == ("type", "SyncBN"):
-            return "BN"
+            return norm
         if (key, value) == ("class_weights", "balanced"):
             return list(class_weights)
         return value

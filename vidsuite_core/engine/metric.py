@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from mmengine.dist import all_gather_object
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from torch.utils.data import Dataset as TorchDataset
+
+from vidsuite_core.engine.ranks import groups_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,9 +63,19 @@ class TaskScores(BaseMetric):
             if reduced is not None:
                 self.results.append(reduced)
 
+    def evaluate(self, size: int = 0) -> dict[str, float]:
+        """The scores of all ranks' outputs, on all ranks; `arrays` is the same everywhere. See mmengine's BaseMetric.
+
+        mmengine's own way gives them to rank 0 alone, and drops what it takes for padding where ranks have unequal
+        numbers of outputs.
+        """
+        results = [output for part in all_gather_object(self.results) for output in part]
+        self.results.clear()
+        self._reducer = None
+        return {f"{self.prefix}/{k}" if self.prefix else k: v for k, v in self.compute_metrics(results).items()}
+
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
         """The task's scores; raises RuntimeError if a sample was not predicted, or twice."""
-        self._reducer = None
         outputs = {output["sample_id"]: output for output in results}
         if outputs.keys() != self.samples.keys() or len(results) != len(self.samples):
             raise RuntimeError(f"{len(self.samples)} samples were to be predicted once each, got {len(results)}")
@@ -92,6 +105,10 @@ class Part(TorchDataset[dict[str, Any]]):
         item: dict[str, Any] = self.dataset[index]
         item["data_samples"].set_metainfo({PART: self.name})
         return item
+
+    def groups(self) -> list[Sequence[int]]:
+        """The dataset's own, see `vidsuite_core.engine.ranks.groups_of`."""
+        return groups_of(self.dataset)
 
 
 class LatencyHook(Hook):

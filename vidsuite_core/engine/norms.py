@@ -20,10 +20,11 @@ import numpy as np
 import torch
 from mmengine.dist import all_reduce_params, get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, set_random_seed
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from vidsuite_core.engine.ranks import network_of
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,12 @@ class Settler:
 
     def __call__(self, runner: Runner) -> Settled | None:
         """Settle the network's statistics; None where it trains no batch norm, or none is asked for."""
-        network = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        network: Any = network_of(runner.model)
         layers = trained_layers(network)
-        if not layers or not self._batches:
+        if not layers:
+            return None
+        if not self._batches:
+            share(layers)  # what is scored is to be one network, though each rank saw other batches
             return None
         self._loader = self._loader or Runner.build_dataloader(self._config, seed=self._seed)
         count = min(self._batches, one_pass(self._loader))
@@ -103,8 +107,13 @@ def settle(layers: list[_BatchNorm], run: Callable[[], Any]) -> int:
             layer.momentum = momentum
             if layer not in reached:  # a part of the network that is skipped
                 layer.load_state_dict(kept, strict=False)
-    all_reduce_params([b for layer in reached for b in layer.buffers() if b.is_floating_point()], op="mean")
+    share(reached)
     return len(reached)
+
+
+def share(layers: list[_BatchNorm]) -> None:
+    """Give the layers of all ranks the mean of their statistics."""
+    all_reduce_params([b for layer in layers for b in layer.buffers() if b.is_floating_point()], op="mean")
 
 
 def one_pass(loader: Any) -> int:

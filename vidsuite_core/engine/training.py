@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmengine.config import Config
+from mmengine.dist import barrier, get_world_size
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub, MMLogger
-from mmengine.model import is_model_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
@@ -23,6 +23,7 @@ from vidsuite_core.engine.course import Course, Report
 from vidsuite_core.engine.loading import fitted
 from vidsuite_core.engine.metric import LatencyHook, Part, TaskScores
 from vidsuite_core.engine.norms import SettleHook, Settler
+from vidsuite_core.engine.ranks import network_of, wrapper
 from vidsuite_core.engine.recipe import counts_epochs
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.weights import load
@@ -74,7 +75,7 @@ class LoadHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """See mmengine's Hook; raises VidsuiteError where nothing fits."""
-        network = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        network = network_of(runner.model)
         own, given = network.state_dict(), load(self.path)
         fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
         if not fitting:
@@ -132,6 +133,9 @@ def build_runner(
     hooks["checkpoint"] = save | dict(hooks.get("checkpoint", {})) | _best(config, metrics.test.task)
     hooks["logger"] = {"type": "LoggerHook", "log_metric_by_epoch": by_epoch, **hooks.get("logger", {})}
     resumed, validating = checkpoint(work), metrics.validating if train else {}
+    shared = bool(train) and get_world_size() > 1
+    if shared:
+        config.setdefault("model_wrapper_cfg", wrapper(device))
     return Runner(
         model=config.model,
         work_dir=str(work),
@@ -165,6 +169,7 @@ def build_runner(
         experiment_name=work.parent.name,  # mmengine tells experiments apart by name and second alone
         load_from=str(resumed) if resumed else None,
         resume=resumed is not None,
+        launcher="pytorch" if shared else "none",
         cfg=config,
     )
 
@@ -199,6 +204,7 @@ def load_best(runner: Runner, rule: str) -> dict[str, int]:
     Raises:
         VidsuiteError: there is none, as the score was not defined at any validation.
     """
+    barrier()  # rank 0 writes them
     best = checkpoint(Path(runner.work_dir), f"best_{rule}_*.pth")
     if best is None:
         raise VidsuiteError(
@@ -245,10 +251,15 @@ def loader_of(config: Config, name: str) -> Any:
 def _loader(config: Config, name: str, dataset: Any, warnings: list[str]) -> dict[str, Any]:
     """A data loader as mmengine builds it, see `loader_of`."""
     loader = {key: value for key, value in loader_of(config, name).items() if key != "dataset"}
-    endless = name == "train" and not counts_epochs(config)  # mmengine pauses wherever an iteration's loader ends
-    loader.setdefault(
-        "sampler", {"type": "InfiniteSampler" if endless else "DefaultSampler", "shuffle": name == "train"}
-    )
+    loader.setdefault("sampler", _sampler(name, config))
     loader.setdefault("num_workers", 0)
     loader.setdefault("collate_fn", {"type": "pseudo_collate"})
     return fitted({**loader, "dataset": dataset}, warnings)
+
+
+def _sampler(name: str, config: Config) -> dict[str, Any]:
+    """The order of a loader whose config gives none: shuffled to train, in turn and in whole groups to predict."""
+    if name != "train":
+        return {"type": "vidsuite.WholeGroups"}
+    # An end of the data is no matter to iterations, but mmengine pauses there unless the sampler has none.
+    return {"type": "DefaultSampler" if counts_epochs(config) else "InfiniteSampler", "shuffle": True}

@@ -63,6 +63,13 @@ class FrameDataset(SampleDataset):
             "reduce_zero_label": False,
         }
 
+    def groups(self) -> list[list[int]]:
+        """The places of each recording's frames, which are predicted one after another."""
+        found: dict[str, list[int]] = {}
+        for place, frame in enumerate(self.frames):
+            found.setdefault(frame.footage.name, []).append(place)
+        return list(found.values())
+
     def cost_items(self, count: int) -> tuple[list[dict[str, Any]], str]:
         """Up to `count` consecutive frames, to measure what one of a stream costs, and what one is."""
         first = self.frames[0]
