@@ -13,9 +13,13 @@ from typing import Any
 
 import psutil
 import pytest
-from jobs import GPUS, Queue, gone, run, until
+from jobs import CPU, GPUS, Queue, gone, run, until
 
+from vidsuite_core.results.claims import OWNER
+from vidsuite_core.runner import place, process
+from vidsuite_core.runner.devices import shared_out
 from vidsuite_core.runner.executor import Job
+from vidsuite_core.support.environment import host_hash
 
 
 @pytest.fixture(autouse=True)
@@ -211,3 +215,44 @@ def test_a_worker_ends_itself_when_the_main_process_dies_in_the_middle_of_an_ord
     os.close(write)
     assert worker.wait(20) == -signal.SIGKILL
     os.close(answer_read)
+
+
+def test_a_job_can_run_on_its_own_claimed_and_kept_alive_by_the_place_where_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on another machine: the process that took the job is gone, and no pipe leads to it."""
+    monkeypatch.setattr(place, "MODULE", "tiny_worker")
+    monkeypatch.setattr(process, "HEARTBEAT", 0.1)
+    job = Queue(tmp_path, ["linger"]).take(lambda: False)
+    assert job is not None
+    owner = job.workspace.path / OWNER
+    owner.write_text(json.dumps({"host": "elsewhere", "pid": 1, "started": 0, "token": "taken"}))
+    steps, beats = [], set()
+
+    def report(what: str, done: int, total: int) -> None:
+        steps.append((what, done, total))
+        beats.add(owner.stat().st_mtime_ns)
+
+    outcome = place.run_order(job.order, report, timeout=60)
+    assert outcome["status"] == "ok"
+    assert steps[:2] == [("starting worker", 0, 0), ("linger", 0, 1)]
+    assert len(beats) > 2
+    told = json.loads(owner.read_text())
+    assert (told["pid"], told["host"]) == (os.getpid(), host_hash())
+    assert outcome["hardware"]["host"] == host_hash()
+    assert "python" in outcome["software"]
+
+
+def test_processors_are_divided_among_workers_so_that_none_fight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = sorted(os.sched_getaffinity(0))
+    slots = shared_out(GPUS, 1)
+    assert [slot.name for slot in slots] == ["cuda:0", "cuda:1"]
+    queue = Queue(tmp_path, ["work"] * 6, pause=0.05)
+    run(queue, slots)
+    shares = {tuple(o["details"]["processors"]) for o in queue.outcomes.values()}
+    assert sorted(number for share in shares for number in share) == mine or len(mine) < 2
+    assert {o["hardware"]["cores"] for o in queue.outcomes.values()} == {len(mine)}
+    run(alone := Queue(tmp_path / "alone", ["work"]), shared_out([CPU], 1))
+    assert alone.outcomes["0"]["details"]["processors"] == mine

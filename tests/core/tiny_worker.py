@@ -28,7 +28,12 @@ def run_cell(order: Order, report: Report) -> dict[str, Any]:
     """What `vidsuite_core.engine.cell.run_cell` is for cells of these tests."""
     report(order.options["do"], 0, 1)
     extra = DEEDS[order.options["do"]](order, report)
-    own = {"pid": os.getpid(), "worker": os.getppid(), "visible": os.environ.get("CUDA_VISIBLE_DEVICES")}
+    own: dict[str, Any] = {
+        "pid": os.getpid(),
+        "worker": os.getppid(),
+        "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
+    }
+    own["processors"] = sorted(os.sched_getaffinity(0))
     return {"status": "ok", "reason": "", "details": {**own, **(extra or {})}}
 
 
@@ -54,6 +59,12 @@ def in_the_loader() -> None:
 def talk(order: Order, report: Report) -> None:
     for number in range(1000):
         report("step", number, 1000)
+
+
+def linger(order: Order, report: Report) -> None:
+    for number in range(20):
+        time.sleep(0.05)
+        report("step", number, 20)
 
 
 def say(order: Order, report: Report) -> None:
@@ -160,7 +171,7 @@ DEEDS: dict[str, Callable[[Order, Report], Any]] = {
     "no_json": lambda order, report: {"set": {1, 2}},
     "too_long": lambda order, report: {"text": "x" * (17 * 2**20)},
     **{deed.__name__: deed for deed in (
-        hang, hang_in_a_forked_child, talk, say, kill_self_leaving_a_child, leave_a_child, close_pipes_and_hang,
+        hang, hang_in_a_forked_child, linger, talk, say, kill_self_leaving_a_child, leave_a_child, close_pipes_and_hang,
         segfault, garbage, flood, note, kill_worker, leak,
     )},
 }  # fmt: skip

@@ -23,6 +23,9 @@ from vidsuite_core.suite import load
 @click.option("--preset", default="quick", show_default=True, metavar="NAME", help="How much of the protocol to run.")
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1), help="Number of seeds: 0, 1, ...")
 @click.option("--devices", default="auto", show_default=True, help="auto, cpu, or GPUs: cuda:0,cuda:1 or UUIDs.")
+@click.option(
+    "--workers-per-device", default=1, show_default=True, type=click.IntRange(1), help="Cells that share a device."
+)
 @click.option("--executor", default="local", show_default=True, metavar="NAME", help="Where cells run.")
 @click.option("--out", default="runs", show_default=True, type=click.Path(path_type=Path), help="Run folder.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the dataset; by default below the cache.")

@@ -10,7 +10,9 @@ from typing import Any
 from vidsuite_core.errors import UsageError
 from vidsuite_core.runner.devices import Slot, parse_devices, shared_out
 from vidsuite_core.runner.executor import Event, Executor, Job, Jobs, Listener, Resources
-from vidsuite_core.runner.process import MODULE, START_TIMEOUT, WorkerFailed, WorkerProcess
+from vidsuite_core.runner.messages import Message
+from vidsuite_core.runner.place import PAUSES, Place
+from vidsuite_core.runner.process import MODULE, START_TIMEOUT, WorkerFailed
 
 
 class LocalExecutor(Executor):
@@ -22,7 +24,7 @@ class LocalExecutor(Executor):
 
     worker_module = MODULE
     start_timeout = START_TIMEOUT
-    pauses = (1.0, 5.0)
+    pauses: Sequence[float] = PAUSES
 
     def __init__(self, resources: Resources, listener: Listener) -> None:
         super().__init__(resources, listener)
@@ -85,47 +87,26 @@ class LocalExecutor(Executor):
         return failures
 
     def _serve(self, slot: Slot, jobs: Jobs, stop: threading.Event) -> None:
-        worker: WorkerProcess | None = None
-        try:
+        with Place(slot, stop, self.worker_module, self.start_timeout, self.pauses) as place:
             while not stop.is_set() and (job := jobs.take(stop.is_set)) is not None:
-                # one that died while there was nothing to do, or that has loaded what these cells do not
-                if worker is not None and not (worker.alive and worker.kind == job.order.kind):
-                    worker.kill()
-                    worker = None
-                if worker is None:
-                    worker = self._start(slot, jobs, job, stop)
-                outcome = self._run(worker, job, slot, stop)
-                if outcome["status"] == "interrupted" or not worker.alive:  # before its folder is moved into place
-                    worker.kill()
-                    worker = None
-                jobs.finish(job, outcome)
-        finally:
-            if worker is not None:
-                worker.kill()
+                jobs.finish(job, self._run(place, jobs, job))
 
-    def _start(self, slot: Slot, jobs: Jobs, job: Job, stop: threading.Event) -> WorkerProcess:
-        self.listener.event(Event(slot.name, job.cell, "starting worker"))
-        try:
-            for pause in self.pauses:
-                try:
-                    return WorkerProcess(slot, stop, self.worker_module, self.start_timeout)
-                except WorkerFailed as error:
-                    if stop.wait(pause):
-                        raise
-                    self.listener.event(Event(slot.name, job.cell, f"starting worker again, since {error}"))
-            return WorkerProcess(slot, stop, self.worker_module, self.start_timeout)
-        except BaseException:
-            jobs.give_back(job)
-            raise
+    def _run(self, place: Place, jobs: Jobs, job: Job) -> dict[str, Any]:
+        def step(what: str, done: int = 0, total: int = 0) -> None:
+            self.listener.event(Event(place.slot.name, job.cell, what, done, total))
 
-    def _run(self, worker: WorkerProcess, job: Job, slot: Slot, stop: threading.Event) -> dict[str, Any]:
-        def hear(message: dict[str, Any]) -> None:
+        def hear(message: Message) -> None:
             if message["kind"] == "note":
                 self._note(message["text"])
             else:
-                self.listener.event(Event(slot.name, job.cell, message["what"], message["done"], message["total"]))
+                step(message["what"], message["done"], message["total"])
 
-        return worker.run(job.order, job.timeout, hear, stop, job.workspace.heartbeat)
+        try:
+            place.ready(job.order, step)
+        except BaseException:
+            jobs.give_back(job)
+            raise
+        return place.run(job.order, job.timeout, hear, job.workspace.heartbeat)
 
     def _note(self, text: str) -> None:
         """Say what a cell's process noted, once: each cell may note the same."""
