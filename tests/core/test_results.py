@@ -36,6 +36,9 @@ FULL: dict[str, Any] = {
 }  # fmt: skip
 
 
+CELL = make_record(make_cell(), "a1").cell.model_dump()
+
+
 def written(folder: Path, **changes: Any) -> Path:
     """A good result file with some fields changed; a value of `...` leaves the field out."""
     data = {**make_record(make_cell(), "a1", **FULL).model_dump(mode="json"), **changes}
@@ -88,6 +91,13 @@ def test_a_schema_version_that_is_no_whole_number_is_refused(tmp_path: Path, ver
         ({"code": {"core": "1.0"}}, "code.core: "),
         ({"files": {"log.txt": 5}}, "files.log.txt: "),
         ({"score_key": [1]}, "score_key: "),
+        *(({"score_key": {name: [1]}}, f"score_key: {name} must be") for name in ("config", "task", "protocol")),
+        ({"device": {"kind": "x" * 240, "count": 1}}, "device: kind must be"),
+        ({"device": {"kind": "cpu", "count": 10**3000}}, "device: count must be"),
+        ({"cell": {**CELL, "folds": 10**3000}}, "cell.folds: "),
+        ({"cell": {**CELL, "seed": -1}}, "cell.seed: "),
+        ({"cell": {**CELL, "model": "m" * 240}}, "cell.model: "),
+        ({"efficiency": {**FULL["efficiency"], "parameters": 10**3000}}, "efficiency.parameters: "),
     ],
 )
 def test_a_field_of_another_form_is_refused_by_name(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:

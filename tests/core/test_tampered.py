@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import tempfile
 import zipfile
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +17,19 @@ import pytest
 from helpers import clip_arrays, core_suite, keep, make_cell
 from summed import EFFICIENCY, change, everything, put, rows, score
 
-from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.results.record import read_record
-from vidsuite_core.results.store import PREDICTIONS, RESULT, Attempt, Store, file_sha256, write_predictions
-from vidsuite_core.results.verification import recomputed
+from vidsuite_core.results.store import (
+    LOG,
+    PREDICTIONS,
+    RESULT,
+    Attempt,
+    Store,
+    Unreadable,
+    file_sha256,
+    write_predictions,
+)
+from vidsuite_core.results.summary import measured_rows
+from vidsuite_core.results.verification import Verified, verified
 from vidsuite_core.suite import Suite
 from vidsuite_core.support.ids import digest
 
@@ -94,13 +106,10 @@ TAMPERED: dict[str, tuple[Callable[[Attempt], None], str]] = {
     "another config, its hash made to fit": (other_key_and_id, "its cell id is not the hash of its names"),
     "another model's name": (renamed_model, "its cell id is not the hash of its names"),
     "an unhashed file": (lambda a: change(a, files={}), "predictions.npz has no recorded sha256"),
-    "a score key of no form": (lambda a: change(a, score_key={"task": "x"}), "was scored by another version of task"),
+    "a score key of no form": (lambda a: change(a, score_key={"task": {}}), "was scored by another version of task"),
     "other classes": (lambda a: change(a, classes=["a", "b", "c"]), "expected kind 'f' and 18x3"),
     "a device of no form": (lambda a: change(a, device={}), "its cell id is not the hash"),
 }
-
-
-UNREADABLE = {"predictions of another form", "no predictions", "other classes"}
 
 
 @pytest.mark.parametrize("kind", TAMPERED)
@@ -115,9 +124,64 @@ def test_a_tampered_attempt_is_left_out_with_the_reason(suite: Suite, runs: Stor
     values = [value for row in rows(suite, runs) if row.scores for value in score(row).values]
     assert values == [score(clean).values[0]]
     again = next(entry for entry in everything(runs) if entry.path == tampered.path)
-    with pytest.raises(VidsuiteError) if kind in UNREADABLE else nullcontext():
-        assert recomputed(suite, again)[2] != []
-    assert recomputed(suite, honest)[2] == []
+    assert verified(suite, again).faults != ()
+    assert verified(suite, honest).faults == ()
+
+
+@pytest.fixture
+def anyones() -> Iterator[Path]:
+    """A folder that other users can reach, too."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    for path in folder.rglob("*"):
+        path.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """As a user whom permissions bind: the tests may be run by one whom they do not."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("name", [PREDICTIONS, RESULT, LOG, ".", ".."])
+def test_what_cannot_be_read_is_left_out_and_named_and_the_rest_is_shown(
+    suite: Suite, anyones: Path, name: str
+) -> None:
+    runs = Store(anyones / "runs")
+    for fold in ("0", "1"):
+        kept = keep(runs, make_cell(fold=fold), clip_arrays(fold))
+    (kept.path / name).resolve().chmod(0)
+    named: list[str] = []
+    with as_nobody():
+        found = list(runs.everything())
+        attempts = [entry for entry in found if isinstance(entry, Attempt)]
+        (row,) = measured_rows(suite, attempts, lambda one: named.append(f"{one.attempt.path}: {one.faults[0]}"))
+        checked = [verified(suite, attempt) for attempt in attempts]
+        assert runs.attempts(kept.record.cell.plugin, kept.record.cell_id) is not None
+    named += [f"{entry.path}: {entry.reason}" for entry in found if isinstance(entry, Unreadable)]
+    assert (row.done, row.expected) == (1, 2)
+    assert sum(one.scored for one in checked) == 1
+    assert len(named) == 1
+    assert str((kept.path / name).resolve() if name == ".." else kept.path) in named[0]
+    assert "Permission denied" in named[0]
+
+
+def test_the_newest_attempt_that_holds_counts_and_the_one_that_does_not_is_named(suite: Suite, runs: Store) -> None:
+    cell, named = make_cell(folds=1), list[Verified]()
+    good, newer = keep(runs, cell, clip_arrays(skill=0.9)), keep(runs, cell, clip_arrays(skill=0.2))
+    raise_score(newer)
+    (row,) = measured_rows(suite, everything(runs), named.append)
+    assert score(row).values == (good.record.scores["macro_f1"].value,)
+    assert [one.attempt.path for one in named] == [newer.path]
 
 
 def test_the_cost_of_a_tampered_attempt_is_not_shown(suite: Suite, runs: Store) -> None:

@@ -45,7 +45,7 @@ def report(runs: tuple[Path, ...], form: str, out: Path | None) -> int:
             bad.append(f"{entry.path}: its task {entry.record.cell.task!r} is not installed")
         else:
             known.append(entry)
-    rows = measured_rows(suite, known)
+    rows = measured_rows(suite, known, lambda one: bad.append(f"{one.attempt.path}: {one.faults[0]}"))
     installed = [b for b in dict.fromkeys(row.benchmark for row in rows) if b in set(suite.benchmarks)]
     rows += [row for benchmark in installed for row in reported_rows(suite, benchmark)]
     if rows:
@@ -86,7 +86,7 @@ def verify(runs: tuple[Path, ...], as_json: bool) -> int:
     Exit code 1 says that something does not agree.
     """
     from vidsuite_core.results.store import Attempt, Store
-    from vidsuite_core.results.verification import recomputed
+    from vidsuite_core.results.verification import verified
 
     suite = load()
     checked, faults = 0, []
@@ -96,11 +96,7 @@ def verify(runs: tuple[Path, ...], as_json: bool) -> int:
                 faults.append({"path": str(entry.path), "fault": entry.reason})
                 continue
             checked += 1
-            try:
-                found = recomputed(suite, entry)[2] if entry.record.status == "ok" else entry.faulty_files()
-            except VidsuiteError as error:
-                found = [str(error)]
-            faults += [{"path": str(entry.path), "fault": fault} for fault in found]
+            faults += [{"path": str(entry.path), "fault": fault} for fault in verified(suite, entry).faults]
     if as_json:
         click.echo(json.dumps({"checked": checked, "faults": faults}, indent=1))
     else:

@@ -6,9 +6,9 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.support.files import read_regular
@@ -21,6 +21,14 @@ MAX_TEXT = 2**17
 MAX_DEPTH = 64
 """A result nested deeper than this is refused: configs, the deepest part, stay below 20."""
 
+MAX_NAME = 200
+"""Characters of a name: of a model, a fold, a class of device."""
+MAX_DEVICES = 100_000
+LARGEST = 2**53
+"""The largest number that something is counted to: beyond it JSON's readers do not agree."""
+
+Name = Annotated[str, Field(max_length=MAX_NAME)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Status = Literal["ok", "failed", "timeout", "out_of_memory", "interrupted", "skipped"]
 
 
@@ -31,15 +39,15 @@ class _Part(BaseModel):
 class CellFields(_Part):
     """Which cell it is, in names; `folds` is the number of folds that the protocol makes."""
 
-    plugin: str
-    benchmark: str
-    task: str
-    dataset: str
-    model: str
-    fold: str
-    folds: int
-    seed: int
-    preset: str
+    plugin: Name
+    benchmark: Name
+    task: Name
+    dataset: Name
+    model: Name
+    fold: Name
+    folds: Count
+    seed: Count
+    preset: Name
 
 
 class Score(_Part):
@@ -48,7 +56,7 @@ class Score(_Part):
     value: float | None
     unit: str
     direction: Literal["higher", "lower"]
-    n: int
+    n: Count
     reason: str = ""
 
 
@@ -60,13 +68,13 @@ class Efficiency(_Part):
     device's allocator on a GPU, the process's resident set elsewhere); `sample` says what was measured.
     """
 
-    parameters: int
+    parameters: Count
     flops: float | None
     latency_p50: float
     latency_p95: float
     latencies: list[float]
     throughput: float
-    peak_memory: int
+    peak_memory: Count
     sample: str
     path: str
 
@@ -111,6 +119,24 @@ class Record(_Part):
     warnings: list[str] = Field(default_factory=list)
     files: dict[str, str] = Field(default_factory=dict)
 
+    @field_validator("score_key")
+    @classmethod
+    def _has_its_form(cls, key: dict[str, Any]) -> dict[str, Any]:
+        for name in ("task", "protocol", "config", "weights"):
+            if name in key and not isinstance(key[name], dict):
+                raise ValueError(f"{name} must be a mapping")
+        return key
+
+    @field_validator("device")
+    @classmethod
+    def _is_a_device(cls, device: dict[str, Any]) -> dict[str, Any]:
+        kind, count = device.get("kind", ""), device.get("count", 1)
+        if not isinstance(kind, str) or len(kind) > MAX_NAME:
+            raise ValueError(f"kind must be a text of at most {MAX_NAME} characters")
+        if type(count) is not int or not 0 < count <= MAX_DEVICES:
+            raise ValueError(f"count must be a number from 1 to {MAX_DEVICES}")
+        return device
+
 
 def read_record(path: Path) -> Record:
     """Read and check a `result.json`, which may come from a stranger.
@@ -141,7 +167,8 @@ def read_record(path: Path) -> Record:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise VidsuiteError(f"{path} is not a result: {field}: {first['msg']}") from error
+        said = first["msg"].removeprefix("Value error, ")
+        raise VidsuiteError(f"{path} is not a result: {field}: {said}") from error
 
 
 def migrate(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -70,8 +70,7 @@ class Attempt:
 
     def keeps(self, name: str) -> bool:
         """Whether it still has what it kept on request; `name` is a key of `KEPT`."""
-        path = self.path / KEPT[name]
-        return KEPT[name] in self.record.files and path.is_file() and not path.is_symlink()
+        return KEPT[name] in self.record.files and not self._fault(KEPT[name], self.record.files[KEPT[name]])
 
     def faulty_files(self) -> list[str]:
         """Files whose sha256 is not the recorded one, or that are missing, or good predictions without one.
@@ -82,14 +81,19 @@ class Attempt:
         if self.record.status == "ok" and PREDICTIONS not in self.record.files:
             faults.append(f"{PREDICTIONS} has no recorded sha256")
         for name, expected in self.record.files.items():
-            path = self.path / name
-            if name in KEPT.values() and not os.path.lexists(path):
-                continue
-            if not _PART.match(name) or path.is_symlink() or not path.is_file():
-                faults.append(f"{name} is missing")
-            elif file_sha256(path) != expected:
-                faults.append(f"{name} differs from its recorded sha256")
+            gone = name in KEPT.values() and not os.path.lexists(self.path / name)
+            if not gone and (fault := self._fault(name, expected)):
+                faults.append(fault)
         return faults
+
+    def _fault(self, name: str, expected: str) -> str:
+        path = self.path / name
+        try:
+            if not _PART.match(name) or path.is_symlink() or not path.is_file():
+                return f"{name} is missing"
+            return "" if file_sha256(path) == expected else f"{name} differs from its recorded sha256"
+        except OSError as error:
+            return f"{name} cannot be read: {error.strerror}"
 
 
 @dataclass(frozen=True)
@@ -231,7 +235,12 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _cells_below(folder: Path, levels: int) -> Iterator[Attempt | Unreadable]:
-    for path in _folders(folder):
+    try:
+        below = _folders(folder)
+    except OSError as error:
+        yield Unreadable(folder, f"cannot be read: {error.strerror}")
+        return
+    for path in below:
         if path.is_symlink():
             yield Unreadable(path, _LINK)
         elif levels > 1:
@@ -258,9 +267,15 @@ def read_attempt(path: Path) -> Attempt:
 
 def _read_cell(cell: Path) -> list[Attempt | Unreadable]:
     rows: list[Attempt | Unreadable] = []
-    for path in _folders(cell) if cell.is_dir() else []:
+    try:
+        below = _folders(cell) if os.path.lexists(cell) else []
+    except OSError as error:
+        return [Unreadable(cell, f"cannot be read: {error.strerror}")]
+    for path in below:
         try:
             rows.append(read_attempt(path))
         except VidsuiteError as error:
             rows.append(Unreadable(path, str(error)))
+        except OSError as error:
+            rows.append(Unreadable(path, f"cannot be read: {error.strerror}"))
     return rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -110,14 +110,19 @@ class Row:
         return self.used is not None and 2 * self.used[0] <= self.used[1]
 
 
-def measured_rows(suite: Suite, attempts: Iterable[Attempt]) -> list[Row]:
+def measured_rows(
+    suite: Suite, attempts: Iterable[Attempt], left_out: Callable[[Verified], None] = lambda one: None
+) -> list[Row]:
     """A row a benchmark, dataset, preset, model, config and class and number of devices.
 
     In each table complete rows come first, and of these the best. Of several attempts at a cell the newest one that
     holds counts, or the newest at all.
+
+    Args:
+        left_out: told of each attempt that was looked at and does not hold.
     """
     groups: dict[tuple[str, ...], list[Verified]] = defaultdict(list)
-    for one in sorted(_holding(suite, attempts), key=lambda one: place_of(one.attempt)):
+    for one in sorted(_holding(suite, attempts, left_out), key=lambda one: place_of(one.attempt)):
         record = one.attempt.record
         cell = record.cell
         groups[cell.benchmark, cell.dataset, cell.preset, cell.model, config_of(record), device_of(record)].append(one)
@@ -128,18 +133,21 @@ def measured_rows(suite: Suite, attempts: Iterable[Attempt]) -> list[Row]:
     return [row for table in tables.values() for row in _ranked(suite, table)]
 
 
-def _holding(suite: Suite, attempts: Iterable[Attempt]) -> list[Verified]:
+def _holding(suite: Suite, attempts: Iterable[Attempt], left_out: Callable[[Verified], None]) -> list[Verified]:
     """Of each cell the newest attempt that is ok and holds, or the newest at all; no more than that are read."""
     cells: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in attempts:
         cells[attempt.record.cell_id].append(attempt)
     found = []
     for members in cells.values():
-        ordered = sorted(members, key=_freshness, reverse=True)
-        checked = (verified(suite, attempt) for attempt in ordered)
-        first = next(checked)
-        sound = first if first.scored else next((one for one in checked if one.scored), first)
-        found.append(sound)
+        looked_at: list[Verified] = []
+        for attempt in sorted(members, key=_freshness, reverse=True):
+            looked_at.append(verified(suite, attempt))
+            if looked_at[-1].faults:
+                left_out(looked_at[-1])
+            if looked_at[-1].scored or attempt.record.status != "ok":
+                break
+        found.append(next((one for one in looked_at if one.scored), looked_at[0]))
     return found
 
 

@@ -108,27 +108,24 @@ def headline_scores(record: Record) -> dict[str, Score]:
 
 
 def verified(suite: Suite, attempt: Attempt) -> Verified:
-    """The attempt with its predictions, its files, ids and scores checked; reads no more of one that failed."""
-    if attempt.record.status != "ok":
-        return Verified(attempt, tuple(attempt.faulty_files()))
-    try:
-        task, arrays, faults = recomputed(suite, attempt)
-    except VidsuiteError as error:
-        return Verified(attempt, (str(error),))
-    return Verified(attempt, tuple(faults), task, arrays)
+    """The attempt with its predictions, its files, ids and scores checked; reads no more of one that failed.
 
-
-def recomputed(suite: Suite, attempt: Attempt) -> tuple[Task, dict[str, np.ndarray], list[str]]:
-    """The task, the checked predictions, and every difference from the recorded scores.
-
-    Raises:
-        VidsuiteError: predictions are missing, damaged, or not of the task's form.
+    Whatever is wrong with it is a fault of it: nothing that an attempt holds bars the way to the others.
     """
     record = attempt.record
-    task: Task = resolve(suite.tasks[record.cell.task].spec.builder)(record.classes)
-    faults = [*attempt.faulty_files(), *false_identity(record, task)]
-    arrays = attempt.predictions()
-    return task, arrays, faults + disagreements(task, record, arrays)
+    faults = attempt.faulty_files()
+    if record.status != "ok":
+        return Verified(attempt, tuple(faults))
+    try:
+        task: Task = resolve(suite.tasks[record.cell.task].spec.builder)(record.classes)
+        faults += false_identity(record, task)
+        arrays = attempt.predictions()
+        faults += disagreements(task, record, arrays)
+    except VidsuiteError as error:
+        return Verified(attempt, (*faults, str(error)))
+    except Exception as error:  # a plugin's task may raise anything, and so does numpy at what strangers wrote
+        return Verified(attempt, (*faults, f"cannot be checked: {type(error).__name__}: {error}"))
+    return Verified(attempt, tuple(faults), task, arrays)
 
 
 def disagreements(task: Task, record: Record, arrays: Mapping[str, np.ndarray]) -> list[str]:
