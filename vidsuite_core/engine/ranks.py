@@ -13,13 +13,11 @@ from typing import Any
 
 from mmengine.dist import barrier, get_rank, get_world_size, init_dist, is_distributed
 from mmengine.model import is_model_wrapper
-from mmengine.registry import DATA_SAMPLERS as ROOT
-from mmengine.registry import Registry
 from torch import nn
 from torch.distributed import init_process_group
 from torch.utils.data import ConcatDataset, Sampler
 
-DATA_SAMPLERS = Registry("data sampler", parent=ROOT, scope="vidsuite")
+from vidsuite_core.engine.registry import DATA_SAMPLERS
 
 
 def join(device: str) -> None:
