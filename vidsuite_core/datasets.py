@@ -67,6 +67,14 @@ class Dataset(ABC):
         """Check the files against what was recorded at preparation; one line a fault, none is well."""
         return [] if self.is_ready() else [self.how_to_get()]
 
+    def decoding_changes(self, progress: Progress = silent) -> list[str]:
+        """One line for each recording that other software decodes here than when it was brought in, to other pixels.
+
+        Nothing is decoded where the software is the same; `verify` looks in any case. A dataset that keeps no frames'
+        hashes has none.
+        """
+        return []
+
     def palette(self) -> tuple[RGB, ...]:
         """The colour (r, g, b) of each class in overlays."""
         return hues(len(self.class_names()))

@@ -72,6 +72,7 @@ class Recording:
         value_range: (low, high) that pixels are scaled from to 8 bit; None leaves 8-bit pixels as they are, and takes
             the first frame's 0.5 and 99.5 percentiles for 16 bit.
         regions: boxes by name ("bed", "well") that hold for the whole recording, in pixels of its first frame.
+        seek: False for video files whose frames must be reached by decoding all before them, as `media.examine` says.
 
     Raises:
         VidsuiteError: no plane or frame, or times and rate that cannot be.
@@ -87,6 +88,7 @@ class Recording:
     first: int = 0
     value_range: tuple[float, float] | None = None
     regions: Mapping[str, Box] = field(default_factory=dict)
+    seek: bool = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.planes, tuple) or not self.planes or self.frames < 1 or self.first < 0:

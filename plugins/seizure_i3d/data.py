@@ -73,6 +73,10 @@ class Recording:
         content: the same for [start, stop); what caches are keyed by.
         boxes: known regions ("bed", "person") on the first frame, in pixels.
         value_range: the pixel values that become black and white, or None.
+        hashes: sha256 of some decoded frames, by their number in the video; none where nobody looked.
+        decoder: what decoded them, as `media.decoder_version` has it.
+        seek: whether seeks find the frames that decoding in order gives.
+        own_rate: whether `fps` is the user's own word, which the content does not tell.
     """
 
     name: str
@@ -88,6 +92,10 @@ class Recording:
     boxes: Mapping[str, Box] = field(default_factory=dict)
     value_range: tuple[float, float] | None = None
     times: tuple[float, ...] | None = None
+    hashes: Mapping[int, str] = field(default_factory=dict)
+    decoder: str = ""
+    seek: bool = True
+    own_rate: bool = False
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Recording:
@@ -95,6 +103,7 @@ class Recording:
         values = dict(row)
         values["images"] = tuple(values["images"])
         values["times"] = tuple(values["times"]) if values.get("times") else None
+        values["hashes"] = {int(number): found for number, found in values.get("hashes", {}).items()}
         values["boxes"] = {name: tuple(box) for name, box in values["boxes"].items()}
         values["value_range"] = tuple(values["value_range"]) if values["value_range"] else None
         return cls(**values)
@@ -117,6 +126,7 @@ class Recording:
             first=self.start,
             value_range=self.value_range,
             regions=self.boxes,
+            seek=self.seek,
         )
 
 
@@ -184,7 +194,7 @@ class RecordingsDataset(Dataset):
         ]
 
     def fingerprint(self) -> str:
-        """sha256 of classes, clip rule and rows; paths, frame rates and times have no part in it."""
+        """sha256 of classes, clip rule and rows; paths, and rates that the content tells, have no part in it."""
         rows = [
             {
                 "recording": recording.name,
@@ -194,6 +204,7 @@ class RecordingsDataset(Dataset):
                 "content": self.identity(recording),
                 "boxes": {name: list(box) for name, box in recording.boxes.items()},
                 "values": list(recording.value_range) if recording.value_range else None,
+                **({"fps": recording.fps} if recording.own_rate else {}),
             }
             for recording in self.recordings()
         ]
@@ -201,7 +212,7 @@ class RecordingsDataset(Dataset):
         return digest({"format": FORMAT, "classes": list(self.class_names()), "clip": rule, "recordings": rows})
 
     def verify(self, progress: Progress = silent) -> list[str]:
-        """Compare every video with the hash in the table; one line for each that is missing or has changed."""
+        """Compare every video with the hash in the table, and some decoded frames with theirs; one line a fault."""
         faults = super().verify(progress)
         if faults:
             return faults
@@ -210,10 +221,35 @@ class RecordingsDataset(Dataset):
             key = (recording.video, recording.images)
             if key not in seen:
                 seen[key] = self._fault(recording)
-            if fault := seen[key]:
+            if fault := seen[key] or self._decodes_otherwise(recording):
                 faults.append(f"{recording.name}: {fault}")
             progress("verify recordings", done, len(self.recordings()))
         return faults
+
+    def decoding_changes(self, progress: Progress = silent) -> list[str]:
+        """See `Dataset.decoding_changes`."""
+        from vidsuite_core.media import decoder_version
+
+        here, lines = decoder_version(), []
+        for done, recording in enumerate(self.recordings() if self.is_ready() else (), 1):
+            if recording.decoder not in ("", here) and (line := self._decodes_otherwise(recording)):
+                lines.append(f"{recording.name}: {line}")
+            progress("compare frames", done, len(self.recordings()))
+        return lines
+
+    def _decodes_otherwise(self, recording: Recording) -> str | None:
+        from vidsuite_core.media import VideoError, decoder_version, differing_frames
+
+        try:
+            changed = differing_frames(recording.source(self.folder), recording.hashes, seek=recording.seek)
+        except VideoError as error:
+            return str(error)
+        if not changed:
+            return None
+        return (
+            f"{len(changed)} of {len(recording.hashes)} frames decode to other pixels than when they were recorded, so "
+            f"scores may differ; it was {recording.decoder}, here it is {decoder_version()}"
+        )
 
     def _fault(self, recording: Recording) -> str | None:
         from vidsuite_core.media import content_hash

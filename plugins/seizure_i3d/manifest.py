@@ -33,7 +33,7 @@ from vidsuite_plugins.seizure_i3d.data import Recording, RecordingsDataset, slic
 from vidsuite_plugins.seizure_i3d.manifest_csv import BOXES, TABLE, Row, read_rows
 
 if TYPE_CHECKING:
-    from vidsuite_core.media import Times, Video
+    from vidsuite_core.media import Examined, Times, Video
 
 FOLDER_FPS = 30.0
 """Frame rate of a folder of frames whose `fps` is empty; the paper's (section 3.1)."""
@@ -53,6 +53,8 @@ class Footage:
     total: int
     fps: float
     times: tuple[float, ...] | None
+    own_rate: bool
+    examined: Examined
     width: int
     height: int
 
@@ -102,7 +104,7 @@ class Recordings(RecordingsDataset):
 
     def _footage(self, row: Row, folder: Path, findings: Findings) -> Footage | None:
         """Find, open and decode what the row names."""
-        from vidsuite_core.media import VideoError, open_video
+        from vidsuite_core.media import VideoError, examine, open_video
         from vidsuite_core.media.images import SUFFIXES, image_files
 
         video = (folder / row.path).absolute()
@@ -118,9 +120,7 @@ class Recordings(RecordingsDataset):
                     return None
                 info, total = opened.info, len(times)
                 start, stop = self._range(row, times, findings)
-                if start < stop:
-                    for _ in opened.frames(start, stop):
-                        pass
+                examined = examine(opened, start, stop)
         except (VideoError, OSError) as error:
             findings.fault(row.number, "path", str(error))
             return None
@@ -131,11 +131,15 @@ class Recordings(RecordingsDataset):
             stop=stop,
             total=total,
             fps=row.fps or _rate(info.fps, times.fps),
+            own_rate=times.source == "given" and row.fps is not None,
+            examined=examined,
             times=None if times.constant else tuple(times.seconds[start:stop].round(9).tolist()),
             width=info.width,
             height=info.height,
         )
         _check_boxes(row, footage, findings)
+        if not examined.seeks:
+            findings.note(row.number, "seeks find other frames than decoding does; it is read from its start, slowly")
         return footage
 
     def _times(self, row: Row, opened: Video, findings: Findings, *, is_folder: bool) -> Times | None:
@@ -147,9 +151,8 @@ class Recordings(RecordingsDataset):
         times = opened.times(row.fps or (FOLDER_FPS if is_folder else None))
         if row.fps and stated > 0 and abs(row.fps - stated) > RATE_TOLERANCE * stated:
             findings.note(row.number, f"{row.fps:g} frames/s are given and count, the video states {stated:g}")
-        if not row.fps:
-            for note in opened.info.notes:
-                findings.note(row.number, note)
+        for note in (*opened.info.notes, *times.notes):
+            findings.note(row.number, note)
         if not times.constant:
             steps = np.diff(times.seconds)
             text = f"varies its rate, {1 / steps.max():.3g} to {1 / steps.min():.3g} frames/s; frames go by their times"
@@ -197,7 +200,7 @@ def _ends_early(row: Row) -> bool:
 
 
 def _recording(row: Row, footage: Footage) -> Recording:
-    from vidsuite_core.media import content_hash
+    from vidsuite_core.media import content_hash, decoder_version
 
     sha256 = content_hash(footage.source())
     whole = (footage.start, footage.stop) == (0, footage.total)
@@ -213,6 +216,10 @@ def _recording(row: Row, footage: Footage) -> Recording:
         stop=footage.stop,
         fps=footage.fps,
         times=footage.times,
+        own_rate=footage.own_rate,
+        hashes=footage.examined.hashes,
+        decoder=decoder_version(),
+        seek=footage.examined.seeks,
         sha256=sha256,
         content=sha256 if whole else digest(part),
         boxes=dict(row.boxes),

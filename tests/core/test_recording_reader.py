@@ -86,7 +86,9 @@ def test_image_lists_are_decoded_once_a_frame_that_is_asked_for(stills: Recordin
 def test_of_a_video_file_single_frames_bring_those_around_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, opened = tmp_path / "v.mkv", []
     write_video(path, (np.full((16, 16), n, np.uint8) for n in range(40)), 25, "ffv1")
-    monkeypatch.setattr(reader, "open_video", lambda source: opened.append(source) or open_video(source))
+    monkeypatch.setattr(
+        reader, "open_video", lambda source, seek: opened.append(source) or open_video(source, seek=seek)
+    )
     one = Reader(memory=10**6)
     for index in (17, 31, 16, 20):
         assert one.frame(recorded(path, frames=40), index)[0, 0, 0] == index

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from video_samples import CODINGS, FRAMES, HEIGHT, OPEN_GOPS, WIDTH, Coding, decoded, scene, without_first_packets
 
 from vidsuite_core.media import VideoError, VideoInfo, content_hash, count_frames, open_video, probe, write_video
-from vidsuite_core.media.index import MEMO
+from vidsuite_core.media.known import KNOWN
 
 REAL = [
     "bigbuckbunny.mp4",
@@ -42,7 +42,7 @@ def truths(coded: dict[str, Path]) -> dict[str, np.ndarray]:
 @pytest.fixture
 def forgotten() -> None:
     """No index is left from an earlier test."""
-    MEMO.clear()
+    KNOWN.clear()
 
 
 @pytest.mark.parametrize("name", CODINGS)
@@ -63,7 +63,7 @@ def test_random_ranges_equal_sequential_decoding(
 def test_any_order_of_reads(
     name: str, starts: list[int], coded: dict[str, Path], truths: dict[str, np.ndarray]
 ) -> None:
-    MEMO.clear()
+    KNOWN.clear()
     with open_video(coded[name]) as video:
         for start in starts:
             assert np.array_equal(video.read(start, start + 1)[0], truths[name][start])

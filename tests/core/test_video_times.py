@@ -14,7 +14,7 @@ from video_samples import CODINGS, FRAMES, Coding
 
 from vidsuite_core.errors import UsageError
 from vidsuite_core.media import Times, VideoError, frames_between, last_second, open_video, probe, resample, write_video
-from vidsuite_core.media.index import MEMO
+from vidsuite_core.media.known import KNOWN
 
 UNEVEN = [0.0, 0.1, 0.2, 0.225, 0.25, 0.275, 0.3, 3.0, 3.1]
 """Frames at 10, then 40 a second, then one that stands for 2.7 s."""
@@ -22,7 +22,7 @@ UNEVEN = [0.0, 0.1, 0.2, 0.225, 0.25, 0.275, 0.3, 3.0, 3.1]
 
 @pytest.fixture
 def forgotten() -> None:
-    MEMO.clear()
+    KNOWN.clear()
 
 
 def times_of(path: Path, fps: float | None = None) -> Times:
@@ -102,11 +102,12 @@ def test_an_avi_whose_stream_has_another_rate_says_so(tmp_path: Path) -> None:
     place = data.index(b"strh") + 8 + 20  # dwScale, dwRate of the stream header
     scale, rate = (int.from_bytes(data[place + n : place + n + 4], "little") for n in (0, 4))
     assert rate == 10 * scale
-    assert (probe(path).fps, probe(path).rate, probe(path).notes) == (10.0, "container", ())
+    assert (probe(path).fps, probe(path).rate, times_of(path).notes) == (10.0, "container", ())
     path.write_bytes(data[: place + 4] + (25 * scale).to_bytes(4, "little") + data[place + 8 :])
     info = probe(path)
     assert (info.fps, info.rate) == (10.0, "stream")
-    assert re.search("the AVI says 25 frames/s and the stream in it 10, which is taken; give fps", info.notes[0])
+    (note,) = times_of(path).notes
+    assert re.search("the AVI says 25 frames/s and the stream in it 10, which is taken; give fps", note)
     assert times_of(path).seconds[[1, -1]] == pytest.approx([0.1, (FRAMES - 1) / 10])
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from vidsuite_core.media.base import MAX_FRAME_PIXELS, MAX_READ_BYTES, Video, VideoError, VideoInfo
 from vidsuite_core.media.encode import write_video
+from vidsuite_core.media.examine import Examined, decoder_version, differing_frames, examine, frame_hashes
 from vidsuite_core.media.file import FileVideo
 from vidsuite_core.media.images import ImageVideo
 from vidsuite_core.media.times import Times, frames_between, last_second, resample
@@ -27,12 +28,17 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_FRAME_PIXELS",
     "MAX_READ_BYTES",
+    "Examined",
     "Times",
     "Video",
     "VideoError",
     "VideoInfo",
     "content_hash",
     "count_frames",
+    "decoder_version",
+    "differing_frames",
+    "examine",
+    "frame_hashes",
     "frames_between",
     "last_second",
     "open_video",
@@ -45,13 +51,15 @@ Source: TypeAlias = "Path | str | Sequence[Path] | np.ndarray"
 """A video file, a recording's frames in order as image files, or frames in memory (T, H, W, C)."""
 
 
-def open_video(source: Source, threads: int = 2) -> Video:
+def open_video(source: Source, threads: int = 2, *, seek: bool = True) -> Video:
     """Open a video file, or image files or an array as a video; use it in a `with` statement.
 
     Args:
         source: a video file, the image files (PNG, JPEG, TIFF) of its frames in order, of which none is read yet, or
             an array of frames, uint8 or uint16 (T, H, W, 1 or 3).
         threads: how many threads of its own the decoder of a video file may use.
+        seek: False reaches every frame of a video file by decoding all before it; for the rare ones of which `examine`
+            says that seeks find other frames.
 
     Raises:
         VideoError: the file is missing, no video, or its first frame is damaged; a list without files; another array.
@@ -61,7 +69,7 @@ def open_video(source: Source, threads: int = 2) -> Video:
 
         return MemoryVideo(source)
     if isinstance(source, str | Path):
-        return FileVideo(Path(source), threads)
+        return FileVideo(Path(source), threads, seek=seek)
     return ImageVideo(source)
 
 

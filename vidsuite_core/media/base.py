@@ -37,13 +37,13 @@ class VideoInfo:
     Attributes:
         frames: their number where it is known for sure without decoding; `count_frames` always tells.
         fps: frames per second, on average, as the file states it; 0.0 where it does not, as for image files.
-        width, height: in pixels, as stored: no rotation or pixel aspect ratio is applied.
+        width, height: in pixels, upright as players show them; no pixel aspect ratio is applied.
         channels: 1 (grey) or 3 (RGB).
         dtype: "uint8", or "uint16" for grey or RGB stored with more than 8 bits a sample.
         rate: where `fps` comes from: "container" (its header or its frames' time stamps), "stream" (the coded stream's
             own), "invented" (the file says nothing, and FFmpeg would make one up: `fps` is 0.0), or "none".
         constant: whether frames can be counted for seconds; None as long as nobody asked for `Video.times`.
-        notes: what whoever brings the file in should be told of it.
+        notes: what whoever brings the file in should be told of its pictures.
     """
 
     frames: int | None
@@ -149,7 +149,9 @@ class Video(ABC):
             rate = fps or self.info.fps
             if not rate > 0:
                 raise VideoError(f"{self.name}: does not state its frame rate; give its frames per second")
-            times = Times.steady(self.count(), rate, "given" if fps else "rate")
+            counted = f"has no time stamps to go by; frames are counted at {rate:.4g} a second"
+            notes = () if fps else (*self._rate_notes(), *([counted] if self.info.rate == "container" else []))
+            times = Times.steady(self.count(), rate, "given" if fps else "rate", notes)
         if not fps:
             self._info = replace(self.info, constant=times.constant)
         return times
@@ -157,6 +159,10 @@ class Video(ABC):
     def _stamps(self) -> Times | None:
         """The frames' own time stamps; None where there are none, or none to rely on."""
         return None
+
+    def _rate_notes(self) -> tuple[str, ...]:
+        """What should be told of the rate that the file states."""
+        return ()
 
     @abstractmethod
     def close(self) -> None:

@@ -19,9 +19,8 @@ def missing_bytes(path: Path) -> int | None:
         head = file.read(4096)
         if head[4:8] in _ISO_BOXES:
             return max(0, _iso_end(file, size) - size)
-    if head[:4] == b"RIFF":
-        # One byte of padding is often left out.
-        return max(0, int.from_bytes(head[4:8], "little") + 8 - size - 1)
+        if head[:4] == b"RIFF":
+            return _riff_lacks(file, size)
     if head[:4] == b"\x1a\x45\xdf\xa3":
         end = _matroska_end(head)
         return None if end is None else max(0, end - size)
@@ -44,6 +43,26 @@ def _iso_end(file: BinaryIO, size: int) -> int:
             return size
         place += length
     return place
+
+
+def _riff_lacks(file: BinaryIO, size: int) -> int | None:
+    """How many bytes an AVI lacks, which is a chain of RIFF chunks; None where its writer could not go back to say.
+
+    Pipes and programs that were stopped leave 0xFFFFFFFF or 0 as a chunk's size. Then those of the chunks in it count.
+    """
+    place, names = 0, [b"RIFF"]
+    while place < size:
+        file.seek(place)
+        header = file.read(8)
+        length = int.from_bytes(header[4:8], "little")
+        if header[:4] not in names:  # something that was appended
+            return 0
+        if length in (0, 2**32 - 1):
+            if header[:4] != b"RIFF":
+                return None
+            names, length = [b"LIST", b"JUNK", b"idx1"], 4
+        place += 8 + length + length % 2
+    return max(0, place - size - 1)  # one byte of padding is often left out
 
 
 def _matroska_end(head: bytes) -> int | None:

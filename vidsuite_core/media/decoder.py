@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vidsuite_core.media.base import MAX_FRAME_PIXELS, VideoError, View
 from vidsuite_core.media.formats import CONTAINERS, coded_as, seen_in
-from vidsuite_core.media.index import ONE_FRAME_PER_PACKET, FrameIndex
+from vidsuite_core.media.index import FrameIndex, lessons_of, one_frame_per_packet
 
 if TYPE_CHECKING:
     from av import Packet
     from av.container import InputContainer
+    from av.packet import PacketSideData, PktSideDataT
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -33,25 +35,39 @@ _SMALL_PIXELS = 2**16
 """Frames below this (256 x 256) are decoded by one thread: a second one costs more than it gives."""
 
 
+_JOINT = 4
+"""A joint of two transport streams lies within so many packets of the one that is marked as damaged there."""
+
+
+class Suspicious(VideoError):
+    """Damage that several decoder threads report; one thread may find none, as is known of field-coded H.264."""
+
+
 class Decoder:
     """An open file, decoded from its start; `position` is the number of the frame that `next` gives.
 
     Attributes:
+        threads: how many decode it.
         sought: whether `seek` brought it where it is, so that `position` rests on an index.
+        relearns: whether a packet after the first one has changed how those after it are decoded, as a palette does,
+            so that nothing that is sought behind it would be right.
     """
 
     def __init__(self, path: Path, name: str, threads: int) -> None:
         self.name = name
         self.position = 0
         self.sought = False
+        self.relearns = False
         self.closed = False
         self.container = _open(path, name)
         self.stream = _video_stream(self.container, path, name)
         self.codec = self.stream.codec_context.name
         self.stream.codec_context.options = _LIMITS if self.codec in _MARKING else _STRICT
         small = self.stream.codec_context.width * self.stream.codec_context.height < _SMALL_PIXELS
-        self.stream.codec_context.thread_count = 1 if small else threads
+        self.threads = 1 if small else threads
+        self.stream.codec_context.thread_count = self.threads
         self.stream.codec_context.thread_type = "AUTO"
+        self._lessons: dict[PktSideDataT, PacketSideData] | None = None
         self._first: VideoFrame | None = None
         self._frames = self._from_start()
 
@@ -73,13 +89,20 @@ class Decoder:
         stated = self.stream.codec_context.pix_fmt
         if stated:
             return stated
-        self._first = next(self._frames, None)
-        return self._first.format.name if self._first else None
+        first = self.first()
+        return first.format.name if first else None
+
+    def first(self) -> VideoFrame | None:
+        """The first frame, which `next` will give all the same; None without frames."""
+        self._first = self._first or next(self._frames, None)
+        return self._first
 
     def seek(self, index: FrameIndex, key: int) -> bool:
         """Go to key frame `key` or an earlier one; False, and of no more use, where that fails."""
         self._first = None
         self._frames.close()
+        if self._lessons is None:
+            next(self._packets(), None)  # what the first one teaches is needed anywhere
         # Containers that seek by decoding time may land just behind the key frame, so aim before it then.
         for aim in (key, index.key_before(key - 1)):
             landed = None if aim is None else self._key_packet_from(index.pts[aim])
@@ -87,6 +110,9 @@ class Decoder:
                 continue
             number = index.number_of(landed.pts)
             if number is not None and number <= key:
+                for kind, lesson in (self._lessons or {}).items():
+                    if not landed.has_sidedata(kind):
+                        landed.set_sidedata(lesson)
                 self.position, self.sought = number, True
                 self._frames = self._from_key(landed)
                 return True
@@ -102,7 +128,7 @@ class Decoder:
             return None
 
     def _from_start(self) -> Generator[VideoFrame]:
-        sent, first_pts, countable = 0, None, self.codec in ONE_FRAME_PER_PACKET
+        sent, first_pts, countable = 0, None, one_frame_per_packet(self.stream)
         for packet in self._packets():
             if not sent:
                 first_pts, countable = packet.pts, countable and packet.is_keyframe
@@ -113,7 +139,7 @@ class Decoder:
             yield from self._decode(packet)
         yield from self._decode(None)
         if countable and self.position < sent:
-            raise self._fault(f"{sent} packets gave {self.position} frames")
+            raise self._suspicion(f"{sent} packets gave {self.position} frames")
 
     def _from_key(self, landed: Packet[VideoStream]) -> Generator[VideoFrame]:
         yield from self._decode(landed)
@@ -124,6 +150,18 @@ class Decoder:
         yield from self._decode(None)
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
+        demuxed = self._demuxed()
+        for packet in demuxed:
+            ahead = list(islice(demuxed, _JOINT)) if packet.is_corrupt else []
+            if packet.is_corrupt and not self._is_joint([packet, *ahead]):
+                raise self._fault("a packet is damaged or cut short")
+            for one in (packet, *ahead):
+                if self.codec == "ffv1" and _has_wrong_checksum(bytes(one)):
+                    raise self._fault("a packet is damaged or cut short")
+                self._learn(one)
+                yield one
+
+    def _demuxed(self) -> Iterator[Packet[VideoStream]]:
         import av
 
         packets = self.container.demux(self.stream)
@@ -134,10 +172,27 @@ class Decoder:
                 raise self._fault(str(error.strerror).lower()) from error
             if packet is None:
                 return
-            if packet.is_corrupt or (self.codec == "ffv1" and _has_wrong_checksum(bytes(packet))):
-                raise self._fault("a packet is damaged or cut short")
             if packet.size:
                 yield packet
+
+    def _is_joint(self, packets: Sequence[Packet[VideoStream]]) -> bool:
+        """Whether two transport streams were joined end to end here, which their demuxer takes for damage.
+
+        Then time begins anew, with a key frame, and no other packet is marked.
+        """
+        if self.container.format.name != "mpegts" or any(packet.is_corrupt for packet in packets[1:]):
+            return False
+        return any(
+            late.is_keyframe and late.dts is not None and early.dts is not None and late.dts < early.dts
+            for early, late in pairwise(packets)
+        )
+
+    def _learn(self, packet: Packet[VideoStream]) -> None:
+        lessons = lessons_of(packet)
+        if self._lessons is None:
+            self._lessons = lessons
+        elif lessons and not self.sought:
+            self.relearns = True
 
     def _decode(self, packet: Packet[VideoStream] | None) -> Iterator[VideoFrame]:
         """The frames that the decoder gives for a packet; its last ones for None."""
@@ -146,11 +201,19 @@ class Decoder:
         try:
             frames = self.stream.decode(packet)
         except av.FFmpegError as error:
-            raise self._fault(str(error.strerror).lower()) from error
+            raise self._suspicion(str(error.strerror).lower()) from error
         for frame in frames:
-            if frame.is_corrupt:
-                raise self._fault("the decoder reports damage")
+            if self._is_damaged(frame):
+                raise self._suspicion("the decoder reports damage")
             yield frame
+
+    def _is_damaged(self, frame: VideoFrame) -> bool:
+        return frame.is_corrupt
+
+    def _suspicion(self, reason: str) -> VideoError:
+        """Damage by the decoder's word, which is to be taken only where one thread decodes."""
+        fault = self._fault(reason)
+        return Suspicious(str(fault)) if self.threads > 1 else fault
 
     def _fault(self, reason: str) -> VideoError:
         return VideoError(

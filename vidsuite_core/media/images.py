@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
+<<<<<<< HEAD
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Literal
+=======
+from typing import TYPE_CHECKING
+>>>>>>> 17d0850 (Seeks find what a read from the start does, pictures stand upright, and whole files of odd kinds are read)
 
 from vidsuite_core.media.base import MAX_FRAME_PIXELS, Video, VideoError, VideoInfo, View
 from vidsuite_core.media.formats import HEAD, seen
+from vidsuite_core.media.tags import directory, exif_turn
+from vidsuite_core.media.turn import Turn
 from vidsuite_core.support.litter import entries
 from vidsuite_core.support.text import natural
 
@@ -44,7 +51,7 @@ class ImageVideo(Video):
         return len(self.files)
 
     def _look(self) -> VideoInfo:
-        return self._described(read_image(Path(self.files[0])))
+        return replace(self._described(read_image(Path(self.files[0]))), notes=self._notes())
 
     def _described(self, image: np.ndarray) -> VideoInfo:
         return VideoInfo(
@@ -56,13 +63,18 @@ class ImageVideo(Video):
             dtype="uint8" if image.itemsize == 1 else "uint16",
         )
 
+    def _notes(self) -> tuple[str, ...]:
+        with Path(self.files[0]).open("rb") as file:
+            turn = exif_turn(file.read(2**20))
+        return (f"{turn}, as the first image's tags say",) if turn else ()
+
     def _views(self, start: int, stop: int | None) -> Generator[View]:
         for number in range(start, len(self.files) if stop is None else stop):
             file = Path(self.files[number])
             image = read_image(file)
             found = self._described(image)
             if self._info is None:
-                self._info = found
+                self._info = replace(found, notes=self._notes())
             if (found.shape, found.dtype) != (self._info.shape, self._info.dtype):
                 raise VideoError(
                     f"{file}: frame {number} is {_describe(found)}, another one {_describe(self._info)}; all must agree"
@@ -83,7 +95,7 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def read_image(file: Path) -> np.ndarray:
-    """An image file as (H, W, C): grey (C = 1) or RGB (C = 3), uint8 or uint16; alpha is dropped.
+    """An image file as (H, W, C), upright as its tags say: grey (C = 1) or RGB (C = 3), uint8 or uint16, without alpha.
 
     Raises:
         VideoError: the file is missing, damaged, too large, or no PNG, JPEG or TIFF of 8 or 16 bits.
@@ -100,11 +112,12 @@ def read_image(file: Path) -> np.ndarray:
         raise VideoError(f"{file}: cannot be decoded; it is truncated or corrupt, so copy it again")
     if image.dtype not in (np.uint8, np.uint16):
         raise VideoError(f"{file}: has {image.dtype} pixels; 8 and 16 bit can be read")
+    turn = Turn() if data[:2] in (b"II", b"MM") else exif_turn(data)  # OpenCV turns TIFF itself, and nothing else
     if image.ndim == 2:
-        return image[..., None]
+        return np.ascontiguousarray(turn(image[..., None])) if turn else image[..., None]
     if image.shape[2] not in (3, 4):
         raise VideoError(f"{file}: has {image.shape[2]} channels; grey, RGB and RGB with alpha can be read")
-    return np.ascontiguousarray(image[..., 2::-1])
+    return np.ascontiguousarray(turn(image[..., 2::-1]))
 
 
 def _read(file: Path) -> bytes:
@@ -144,15 +157,8 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
 
 
 def _tiff_size(data: bytes) -> tuple[int, int]:
-    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
-    directory = int.from_bytes(data[4:8], order)
-    entries = int.from_bytes(data[directory : directory + 2], order)
-    sizes = {}
-    for place in range(directory + 2, directory + 2 + 12 * entries, 12):
-        tag, kind = int.from_bytes(data[place : place + 2], order), int.from_bytes(data[place + 2 : place + 4], order)
-        if tag in (256, 257):  # ImageWidth and ImageLength, SHORT (3) or LONG (4)
-            sizes[tag] = int.from_bytes(data[place + 8 : place + (10 if kind == 3 else 12)], order)
-    return sizes[256], sizes[257]
+    tags = directory(data)
+    return tags[256], tags[257]  # ImageWidth and ImageLength
 
 
 def _describe(info: VideoInfo) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from array import array
 from bisect import bisect_left, bisect_right
-from collections import OrderedDict
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from av import Packet
     from av.container import InputContainer
+    from av.packet import PacketSideData, PktSideDataT
     from av.video.stream import VideoStream
 
 # fmt: off
@@ -22,8 +22,14 @@ ONE_FRAME_PER_PACKET = frozenset((
 # fmt: on
 """Codecs whose packets each give one frame. Others (MPEG-4 part 2, VP8, ...) know skipped or hidden frames."""
 
-_KEPT_INDEXES = 64
-_FileKey = tuple[str, int, int]
+_FIELDS = ("h264", "hevc")
+"""Codecs whose packets may hold one of a frame's two fields alone, unless the stream says that it is progressive."""
+
+_PROGRESSIVE = 1
+"""AV_FIELD_PROGRESSIVE."""
+
+
+_LESSONS: tuple[PktSideDataT, ...] = ("palette", "new_extradata", "param_change")
 
 
 class IndexContradicted(Exception):
@@ -36,14 +42,16 @@ class FrameIndex:
     Either complete from the start, read off the packets (`from_packets`), or empty and grown by
     `record` as frames are decoded from the first on. An index that meets a missing time stamp or
     one out of order cannot lead a seek (`seekable` is False) and its frames are counted instead.
+    Where decoding depends on all that came before (`from_start`), it leads no seek either.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, from_start: bool = False) -> None:
         self.pts = array("q")
         self.keys = array("q")
         self.complete = False
         self.seekable = True
         self.served = False
+        self.from_start = from_start
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -76,7 +84,7 @@ class FrameIndex:
     def key_before(self, number: int) -> int | None:
         """The last known key frame at or before frame `number`; None where none is known."""
         place = bisect_right(self.keys, number)
-        return self.keys[place - 1] if self.seekable and place else None
+        return self.keys[place - 1] if self.seekable and not self.from_start and place else None
 
     def number_of(self, pts: int) -> int | None:
         """The frame with that time stamp."""
@@ -108,63 +116,67 @@ class FrameIndex:
             self.keys.append(number)
 
 
-class IndexMemo:
-    """The indexes of the files lately read by this process, so that each is scanned once."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[_FileKey, FrameIndex] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, path: Path) -> FrameIndex | None:
-        """The index of the file as it is now on the disk."""
-        with self._lock:
-            key = _file_key(path)
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def put(self, path: Path, index: FrameIndex) -> FrameIndex:
-        """Keep `index` in place of an earlier one; returns it."""
-        with self._lock:
-            self._kept[_file_key(path)] = index
-            while len(self._kept) > _KEPT_INDEXES:
-                self._kept.popitem(last=False)
-        return index
-
-    def clear(self) -> None:
-        """Forget all."""
-        with self._lock:
-            self._kept.clear()
+def lessons_of(packet: Packet[VideoStream]) -> dict[PktSideDataT, PacketSideData]:
+    """What comes beside a packet and changes how all that follow it are decoded, as a palette does."""
+    return {kind: packet.get_sidedata(kind) for kind in _LESSONS if packet.has_sidedata(kind)}
 
 
-MEMO = IndexMemo()
-
-
-def _file_key(path: Path) -> _FileKey:
-    status = path.stat()
-    return str(path), status.st_size, status.st_mtime_ns
+def one_frame_per_packet(stream: VideoStream) -> bool:
+    """Whether each packet gives one frame, so that packets can be counted and found for frames."""
+    codec = stream.codec_context
+    fields = codec.name in _FIELDS and codec.field_order != _PROGRESSIVE
+    return codec.name in ONE_FRAME_PER_PACKET and not fields
 
 
 def index_packets(container: InputContainer, stream: VideoStream) -> FrameIndex | None:
     """The index that the packets give, without decoding; None where it cannot be relied on.
 
-    Reads the file to its end. A file that is cut short gives the index of what is there.
+    Reads the file to its end. A file that is cut short gives the index of what is there; one in which time begins anew,
+    as where files were joined end to end, an empty one that leads no seek.
     """
     import av
 
     packets: list[tuple[int, bool]] = []
+    lessons, damaged, clock = 0, False, None
     try:
         for packet in container.demux(stream):
             if not packet.size or packet.is_discard:
                 continue
-            if packet.pts is None or packet.is_corrupt:
+            if packet.dts is not None:
+                if clock is not None and packet.dts < clock:
+                    return FrameIndex(from_start=True)
+                clock = packet.dts
+            if packet.pts is None:
                 return None
+            damaged |= packet.is_corrupt
+            lessons += bool(packets and lessons_of(packet))
             packets.append((packet.pts, packet.is_keyframe))
     except av.FFmpegError:
         return None
+    if damaged:
+        return None
     if stream.codec_context.has_b_frames and all(early < late for early, late in pairwise(packets)):
         return None  # the frames change their order but the time stamps do not: AVI has but the order of decoding
-    return FrameIndex.from_packets(packets)
+    index = FrameIndex.from_packets(packets)
+    if index is not None and lessons:
+        index.from_start = True
+    return index
+
+
+def restarts(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether time begins anew somewhere, as where files were joined end to end; reads the file to its end."""
+    import av
+
+    clock = None
+    try:
+        for packet in container.demux(stream):
+            if packet.dts is not None and packet.size:
+                if clock is not None and packet.dts < clock:
+                    return True
+                clock = packet.dts
+    except av.FFmpegError:
+        pass  # which decoding will meet, and say
+    return False
 
 
 def declared_frames(container: InputContainer, stream: VideoStream) -> int | None:
@@ -172,7 +184,7 @@ def declared_frames(container: InputContainer, stream: VideoStream) -> int | Non
 
     AVI, Matroska, WebM and MPEG state none, or one that counts dropped frames.
     """
-    if "mp4" not in container.format.name or stream.codec_context.name not in ONE_FRAME_PER_PACKET:
+    if "mp4" not in container.format.name or not one_frame_per_packet(stream):
         return None
     entries = stream.index_entries
     if not stream.frames or stream.frames != len(entries) or not entries[0].is_keyframe:

@@ -31,14 +31,14 @@ class Rate:
         source: see `VideoInfo.rate`.
         stamped: whether the frames' time stamps mean anything.
         scale: what time stamps are multiplied with.
-        note: what a user should be told, or "".
+        notes: what a user should be told.
     """
 
     fps: float
     source: RateFrom
     stamped: bool = True
     scale: Fraction = Fraction(1)
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def stated_rate(container: InputContainer, stream: VideoStream) -> Rate:
@@ -58,5 +58,5 @@ def stated_rate(container: InputContainer, stream: VideoStream) -> Rate:
             f"the AVI says {float(stated):g} frames/s and the stream in it {float(own):g}, which is taken; "
             "give fps where that is wrong"
         )
-        return Rate(float(own), "stream", scale=stated / own, note=note)
+        return Rate(float(own), "stream", scale=stated / own, notes=(note,))
     return Rate(float(stated), "container")

@@ -20,7 +20,7 @@ from vidsuite_core.media import open_video, probe
 from vidsuite_core.media.framing import AS_STORED, Framing
 from vidsuite_core.samples import Frames, Recording
 
-READER = [2, av.__version__, cv2.__version__]
+READER = [3, av.__version__, cv2.__version__]
 """Version of this reader and of what decodes and resizes for it: FFmpeg's releases differ in colour conversion."""
 PERCENTILES = (0.5, 99.5)
 """Of the recording's first frame: the range that 16-bit pixels are scaled from, where none is given."""
@@ -162,7 +162,7 @@ def to_uint8(frames: np.ndarray, recording: Recording) -> np.ndarray:
 @lru_cache(maxsize=4096)
 def _first_frame_range(recording: Recording) -> tuple[float, float]:
     """`PERCENTILES` of a recording's first frame, on its middle plane: one range for all planes."""
-    with open_video(recording.planes[middle_plane(recording)]) as video:
+    with open_video(recording.planes[middle_plane(recording)], seek=recording.seek) as video:
         low, high = np.percentile(video.read(recording.first, recording.first + 1), PERCENTILES)
     return float(low), float(high)
 
@@ -172,7 +172,7 @@ def _decoded(recording: Recording, runs: list[range], framing: Framing, plane: i
     if not runs:
         return
     source: Frames = recording.planes[plane]
-    with open_video(source) as video:
+    with open_video(source, seek=recording.seek) as video:
         for run in runs:
             frames = video.frames(recording.first + run.start, recording.first + run.stop)
             for index, frame in zip(run, frames, strict=True):

@@ -38,20 +38,22 @@ class Times:
         end: tick at which the last frame's display ends.
         source: "stamps" (the frames' own), "rate" (counted at the rate that the file states) or "given" (counted at
             the caller's rate).
+        notes: what whoever brings the file in should be told of its rate.
     """
 
     ticks: NDArray[np.int64]
     unit: Fraction
     end: int
     source: TimesFrom
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def steady(cls, count: int, fps: float, source: TimesFrom) -> Times:
+    def steady(cls, count: int, fps: float, source: TimesFrom, notes: tuple[str, ...] = ()) -> Times:
         """Frames that follow on one another at `fps` frames a second, the first at 0."""
         import numpy as np
 
         rate = Fraction(fps).limit_denominator(1_000_000)
-        return cls(np.arange(count, dtype=np.int64), 1 / rate, count, source)
+        return cls(np.arange(count, dtype=np.int64), 1 / rate, count, source, notes)
 
     def __len__(self) -> int:
         return len(self.ticks)
