@@ -121,6 +121,14 @@ def test_what_is_no_video(tmp_path: Path) -> None:
         assert "\n" not in str(fault.value)
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    import os
+
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(VideoError, match="is no plain file"):
+        open_video(tmp_path / "a.mp4")
+
+
 def test_a_video_without_its_header_is_named_as_what_it_is(tmp_path: Path) -> None:
     path = CODINGS["h264 mp4"].write(tmp_path)
     path.write_bytes(path.read_bytes()[:2000])

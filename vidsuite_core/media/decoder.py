@@ -249,6 +249,8 @@ def _open(path: Path, name: str) -> InputContainer:
         raise VideoError(f"{name}: is a folder; give the list of its image files")
     if not path.exists():
         raise VideoError(f"{name}: no such file")
+    if not path.is_file():
+        raise VideoError(f"{name}: is no plain file")  # a pipe would be waited for without end
     try:
         bare = "mjpeg" if _begins_as_jpeg(path) else None  # FFmpeg would look for a sequence of files
         return av.open(str(path), format=bare, options=_OPEN_OPTIONS, metadata_errors="replace")

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
-<<<<<<< HEAD
 from stat import S_ISREG
-from typing import TYPE_CHECKING, Literal
-=======
 from typing import TYPE_CHECKING
->>>>>>> 17d0850 (Seeks find what a read from the start does, pictures stand upright, and whole files of odd kinds are read)
 
 from vidsuite_core.media.base import MAX_FRAME_PIXELS, Video, VideoError, VideoInfo, View
 from vidsuite_core.media.formats import HEAD, seen
