@@ -1,14 +1,18 @@
-"""Device slots, with an nvidia-smi of our own on the path."""
+"""Device slots, with an nvidia-smi of our own on the path, or a management library of our own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
+import pynvml
 import pytest
 
 from vidsuite_core.errors import UsageError
 from vidsuite_core.runner.devices import Slot, cpu_slot, parse_devices
+from vidsuite_core.support import gpus
+from vidsuite_core.support.gpus import Gpu
 
 A, B, C = (f"GPU-{letter * 8}-1111-2222-3333-444444444444" for letter in "abc")
 M, N = (f"MIG-{letter * 8}-1111-2222-3333-444444444444" for letter in "de")
@@ -25,6 +29,10 @@ exit {code}
 Machine = Callable[..., None]
 
 
+def absent() -> None:
+    raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+
+
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """Makes this a machine whose nvidia-smi lists `gpus`, with `visible` as CUDA_VISIBLE_DEVICES."""
@@ -32,10 +40,13 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     def make(gpus: str | None, visible: str | None = None, capability: str = "9.0", code: int = 0) -> None:
         if gpus is not None:
             (tmp_path / "-L").write_text(f"{gpus}\n")
-            (tmp_path / "--query-gpu=compute_cap").write_text(f"{capability}\n")
+            told = capability.splitlines() * (3 if "\n" not in capability else 1)
+            query = "--query-gpu=compute_cap,driver_version,clocks_throttle_reasons.active"
+            (tmp_path / query).write_text("".join(f"{one}, 570.1, 0x0000000000000004\n" for one in told))
             script = tmp_path / "nvidia-smi"
             script.write_text(SCRIPT.format(folder=tmp_path, code=code))
             script.chmod(0o755)
+        monkeypatch.setattr(pynvml, "nvmlInit", absent)
         monkeypatch.setenv("PATH", str(tmp_path))
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         if visible is not None:
@@ -168,6 +179,94 @@ def test_auto_precision_is_bf16_where_every_gpu_computes_in_it(
 ) -> None:
     machine(PLAIN, capability=capability)
     assert {slot.precision for slot in parse_devices("auto")} == {precision}
+
+
+class Library:
+    """NVML with two GPUs, the first divided into two of its seven instances; `lacking` names what it does not tell."""
+
+    names: ClassVar[dict[str, str]] = {
+        A: "NVIDIA A100",
+        B: "NVIDIA L4",
+        M: "NVIDIA A100 MIG 3g.40gb",
+        N: "NVIDIA A100 MIG 2g.20gb",
+    }
+
+    def __init__(self, lacking: str = "") -> None:
+        self.lacking, self.open = lacking, 0
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        answers: dict[str, Callable[..., object]] = {
+            "Init": lambda: self._count(1),
+            "Shutdown": lambda: self._count(-1),
+            "DeviceGetCount": lambda: 2,
+            "DeviceGetHandleByIndex": lambda number: (A, B)[number],
+            "DeviceGetUUID": lambda handle: handle,
+            "DeviceGetName": self.names.__getitem__,
+            "DeviceGetCudaComputeCapability": lambda handle: (8, 0) if handle == A else (7, 5),
+            "SystemGetDriverVersion": lambda: "570.1",
+            "DeviceGetCurrentClocksThrottleReasons": lambda handle: 4,
+            "DeviceGetMigMode": lambda handle: (1, 1) if handle == A else self._refuse(),
+            "DeviceGetMaxMigDeviceCount": lambda handle: 7,
+            "DeviceGetMigDeviceHandleByIndex": lambda handle, number: {1: M, 4: N}.get(number) or self._refuse(),
+        }
+        key = name.removeprefix("nvml")
+        return lambda *arguments: self._refuse() if key == self.lacking else answers[key](*arguments)
+
+    def _count(self, change: int) -> None:
+        self.open += change
+
+    @staticmethod
+    def _refuse() -> object:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in dir(pynvml):
+            if name in ("nvmlInit", "nvmlShutdown") or name.startswith(("nvmlDeviceGet", "nvmlSystemGetDriver")):
+                monkeypatch.setattr(pynvml, name, getattr(self, name))
+
+
+def test_the_library_tells_of_gpus_and_instances(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    library = Library()
+    library.install(monkeypatch)
+    assert [(slot.visible, slot.kind) for slot in parse_devices("auto")] == [
+        (M, "cuda: NVIDIA A100 MIG 3g.40gb"),
+        (N, "cuda: NVIDIA A100 MIG 2g.20gb"),
+        (B, "cuda: NVIDIA L4"),
+    ]
+    assert {slot.precision for slot in parse_devices("auto")} == {"fp32"}  # of several the oldest decides
+    assert gpus.boards() == [
+        Gpu(A, "NVIDIA A100", 8, "570.1", "0x0000000000000004"), Gpu(B, "NVIDIA L4", 7, "570.1", "0x0000000000000004")
+    ]  # fmt: skip
+    assert library.open == 0
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", f"{N},{M}")
+    assert found() == [("cuda:0", N), ("cuda:1", M)]
+    assert {slot.precision for slot in parse_devices("auto")} == {"bf16"}  # those that are seen count
+
+
+@pytest.mark.parametrize(
+    "lacking", ["DeviceGetCudaComputeCapability", "SystemGetDriverVersion", "DeviceGetCurrentClocksThrottleReasons"]
+)
+def test_what_a_driver_does_not_tell_is_left_open(lacking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Library(lacking).install(monkeypatch)
+    first = gpus.boards()[0]
+    assert first.uuid == A
+    assert (first.capability == 0) is (lacking == "DeviceGetCudaComputeCapability")
+    assert (first.driver == "") is (lacking == "SystemGetDriverVersion")
+    assert (first.throttling == "") is (lacking == "DeviceGetCurrentClocksThrottleReasons")
+
+
+def test_a_library_that_fails_midway_leaves_it_to_the_tool(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(PLAIN)
+    library = Library("DeviceGetUUID")
+    library.install(monkeypatch)
+    assert found() == [("cuda:0", A), ("cuda:1", B), ("cuda:2", C)]
+    assert library.open == 0
+
+
+def test_both_tell_the_same_of_a_board(machine: Machine) -> None:
+    machine(PLAIN)
+    assert gpus.boards()[0] == Gpu(A, "NVIDIA H200", 9, "570.1", "0x0000000000000004")
 
 
 def test_the_real_machine_has_at_least_one_slot() -> None:

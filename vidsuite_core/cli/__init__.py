@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -120,12 +121,26 @@ def main() -> None:
     except OSError as error:
         if debug:
             raise
-        _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 1)
+        _fail(_told(error), 1)
     except Exception as error:
         if debug:
             raise
         what = f"{type(error).__name__}: {error}"
         _fail(f"{what}; this is a fault of vidsuite or of a plugin, and 'vidsuite --debug ...' shows where", 1)
+
+
+def _told(error: OSError) -> str:
+    """Where the system refused, and why; of a disk that is full and not named, the fullest that is written to."""
+    import shutil
+    import tempfile
+
+    from vidsuite_core.support.files import why
+    from vidsuite_core.support.paths import cache_home
+
+    if error.filename:
+        return f"{os.fsdecode(error.filename)}: {why(error, Path(os.fsdecode(error.filename)))}"
+    places = [place for place in (Path.cwd(), cache_home(), Path(tempfile.gettempdir())) if place.is_dir()]
+    return f"the system: {why(error, min(places, key=lambda place: shutil.disk_usage(place).free))}"
 
 
 def _show_notes() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidsuite_core.errors import UsageError
 from vidsuite_core.runner.processes import divided, processors
+from vidsuite_core.support import gpus
 from vidsuite_core.support.environment import cpu_model
+
+BF16 = 8
+"""The compute capability from which on GPUs compute in bfloat16 (Ampere); of several the oldest decides."""
 
 
 @dataclass(frozen=True)
@@ -92,52 +94,22 @@ def _find(name: str, present: list[Slot]) -> Slot:
 
 
 def _visible_gpus() -> list[Slot]:
-    gpus = _list_gpus()
+    found = {gpu.uuid: gpu for gpu in gpus.devices()}
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if allowed is None:
-        chosen = list(gpus.items())
-    else:
-        keys = list(gpus)
-        chosen = []
-        for part in (p.strip() for p in allowed.split(",")):
-            key = keys[int(part)] if part.isdecimal() and int(part) < len(keys) else part
-            # CUDA takes the start of a UUID, too
-            matches = [key] if key in gpus else [k for k in keys if key and k.startswith(key)]
-            if len(matches) != 1 or (matches[0], gpus[matches[0]]) in chosen:
-                break  # as CUDA does: what follows an entry that it cannot place is hidden
-            chosen.append((matches[0], gpus[matches[0]]))
-    precision = _gpu_precision() if chosen else "fp32"
-    return [Slot(f"cuda:{i}", f"cuda: {kind}", uuid, precision) for i, (uuid, kind) in enumerate(chosen)]
+    chosen = list(found) if allowed is None else _allowed(allowed, list(found))
+    oldest = min((found[uuid].capability for uuid in chosen), default=0)
+    precision = "bf16" if oldest >= BF16 else "fp32"
+    return [Slot(f"cuda:{n}", f"cuda: {found[uuid].model}", uuid, precision) for n, uuid in enumerate(chosen)]
 
 
-def _gpu_precision() -> str:
-    """bf16 from compute capability 8.0 (Ampere) on; of several GPUs the oldest decides."""
-    found = [line.partition(".")[0] for line in _nvidia_smi("--query-gpu=compute_cap", "--format=csv,noheader")]
-    return "bf16" if found and all(major.isdecimal() and int(major) >= 8 for major in found) else "fp32"
-
-
-def _list_gpus() -> dict[str, str]:
-    """UUID -> model of each GPU, or of each MIG instance where a GPU is divided."""
-    gpus: dict[str, str] = {}
-    owner = ("", "")
-    for line in _nvidia_smi("-L"):
-        uuid = line.rpartition("UUID: ")[2].rstrip(") ")
-        name = line.partition(":")[2].partition("(UUID")[0].strip()
-        if line.startswith("GPU "):
-            owner = (uuid, name)
-            gpus[uuid] = name
-        elif line.strip().startswith("MIG "):
-            gpus.pop(owner[0], None)
-            gpus[uuid] = f"{owner[1]} {line.split()[0]} {line.split()[1]}"
-    return gpus
-
-
-def _nvidia_smi(*arguments: str) -> list[str]:
-    """What nvidia-smi prints; nothing where it is missing or fails, as on a machine without a GPU."""
-    if not shutil.which("nvidia-smi"):
-        return []
-    try:
-        done = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return done.stdout.splitlines() if done.returncode == 0 else []
+def _allowed(text: str, there: Sequence[str]) -> list[str]:
+    """The UUIDs that CUDA_VISIBLE_DEVICES leaves to be seen, in its order."""
+    chosen: list[str] = []
+    for part in (part.strip() for part in text.split(",")):
+        named = there[int(part)] if part.isdecimal() and int(part) < len(there) else part
+        # CUDA takes the start of a UUID, too
+        matches = [named] if named in there else [uuid for uuid in there if named and uuid.startswith(named)]
+        if len(matches) != 1 or matches[0] in chosen:
+            break  # as CUDA does: what follows an entry that it cannot place is hidden
+        chosen.append(matches[0])
+    return chosen

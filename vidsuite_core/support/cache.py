@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from vidsuite_core.errors import Note, VidsuiteError
 from vidsuite_core.support import code, environment
+from vidsuite_core.support.files import why
 from vidsuite_core.support.ids import digest
 from vidsuite_core.support.paths import cache_home, stale_temporaries, temporary_file
 
@@ -208,8 +209,8 @@ class ArrayCache:
         if not self._warned:
             self._warned = True
             warnings.warn(
-                f"nothing can be added to the cache {self.root}: {error.strerror or error}; "
-                "free some space or set VIDSUITE_CACHE to another folder",
+                f"nothing can be added to the cache {self.root}: {why(error, self.root)}; "
+                "set VIDSUITE_CACHE to choose another folder",
                 CacheWarning,
                 stacklevel=3,
             )

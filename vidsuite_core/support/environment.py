@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import shutil
-import subprocess
 import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from vidsuite_core.support import gpus
 
 PACKAGES = (
     "torch", "torchvision", "mmengine", "mmcv", "mmcv-lite", "mmdet", "mmsegmentation", "otxmmaction2", "mmaction2",
@@ -88,17 +88,8 @@ def process_space() -> dict[str, str]:
 
 
 def _gpus() -> list[dict[str, str]]:
-    """Model, driver and why clocks are held down (a bit mask, 0 for nothing) of each GPU, as nvidia-smi tells."""
-    fields = ("name", "driver_version", "clocks_throttle_reasons.active")
-    if not shutil.which("nvidia-smi"):
-        return []
-    command = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    names = ("model", "driver", "throttling")
-    return [dict(zip(names, line.split(", "), strict=False)) for line in done.stdout.splitlines()]
+    """Model, driver and why clocks are held down (a bit mask, 0 for nothing) of each GPU."""
+    return [{"model": gpu.model, "driver": gpu.driver, "throttling": gpu.throttling} for gpu in gpus.boards()]
 
 
 @cache

@@ -157,6 +157,8 @@ def why(error: OSError, place: Path) -> str:
     there = next((folder for folder in (place.absolute(), *place.absolute().parents) if folder.is_dir()), Path("/"))
     try:
         free = f"{shutil.disk_usage(there).free / 1e6:.1f} MB are free on the disk of {there}"
+        if os.name != "nt" and os.statvfs(there).f_files and not os.statvfs(there).f_favail:
+            free += ", but no room for the name of another file"
     except OSError:
         free = f"how much is free at {there} cannot be told"
     return f"{reason} ({free}); free some space"
