@@ -267,5 +267,12 @@ def test_a_log_does_not_tell_where_things_lie(tmp_path: Path, monkeypatch: pytes
     workspace = begin(Store(Path("runs")), cell)
     places = [workspace.path.resolve(), tmp_path / "cached" / "w.pt", tmp_path / "me" / "video.mp4"]
     (workspace.path / LOG).write_text("\n".join(map(str, places)))
-    kept = workspace.commit(make_record(cell, workspace.attempt, status="failed"))
+    told = [str(place) for place in places]
+    record = make_record(
+        cell, workspace.attempt, status="failed", reason=f"no space at {places[0]}", warnings=told, log_end=told
+    )
+    kept = workspace.commit(record)
     assert (kept.path / LOG).read_text() == "<attempt>\n<cache>/w.pt\n~/video.mp4"
+    assert kept.record.warnings == kept.record.log_end == ["<attempt>", "<cache>/w.pt", "~/video.mp4"]
+    assert kept.record.reason == "no space at <attempt>"
+    assert str(tmp_path) not in (kept.path / RESULT).read_text()

@@ -45,6 +45,7 @@ from vidsuite_core.results.store import CONFIG, KEPT, PREDICTIONS, WORK, write_p
 from vidsuite_core.specs import resolve
 from vidsuite_core.support import environment
 from vidsuite_core.support.cache import computed_by
+from vidsuite_core.support.files import free_at, why
 from vidsuite_core.tasks.base import Task
 from vidsuite_core.weights import load, load_strictly, pinned
 
@@ -77,7 +78,7 @@ class _Keeper:
             write(target)
         except (OSError, RuntimeError) as error:  # torch raises the latter where a disk is full
             target.unlink(missing_ok=True)
-            self.warnings.append(f"{target.name} could not be kept: {' '.join(str(error).split())[:200]}")
+            self.warnings.append(f"{target.name} could not be kept: {_reason(error, self.folder)[:300]}")
 
 
 def _zip(folder: Path, target: Path) -> None:
@@ -113,7 +114,7 @@ def run_cell(order: Order, report: Report) -> dict[str, Any]:
             outcome = _run(order, course)
     except Exception as error:
         traceback.print_exc()
-        outcome = {"status": _status(error), "reason": _reason(error)}
+        outcome = {"status": _status(error), "reason": _reason(error, Path(order.folder))}
     finally:
         forget_experiments()
     return {
@@ -321,6 +322,13 @@ def _status(error: Exception) -> str:
     return "out_of_memory" if memory else "failed"
 
 
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split()) or "no message"
-    return text if isinstance(error, VidsuiteError) else f"{type(error).__name__}: {text[:500]}"
+def _reason(error: Exception, folder: Path) -> str:
+    if isinstance(error, VidsuiteError):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror:
+        place = Path(error.filename) if isinstance(error.filename, str) else folder
+        return f"{type(error).__name__}: {place}: {why(error, place)}"
+    text = (" ".join(str(error).split()) or "no message")[:500]
+    if "PytorchStreamWriter" in text:  # torch's words for a disk that takes no more
+        text += f" ({free_at(folder)})"
+    return f"{type(error).__name__}: {text}"

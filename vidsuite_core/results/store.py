@@ -130,7 +130,7 @@ class Workspace:
         The checkpoints of an attempt that was stopped are left for the next try at the cell.
         """
         target = self.path.with_name(self.attempt)
-        self._forget_place()
+        record = self._forget_places(record)
         names = [name for name in (PREDICTIONS, CONFIG, LOG, *KEPT.values()) if (self.path / name).is_file()]
         record = record.model_copy(update={"files": {name: file_sha256(self.path / name) for name in names}})
         if record.status in STOPPED and any(self.work.glob("*.pth")):
@@ -148,17 +148,22 @@ class Workspace:
         sync(target.parent)
         return Attempt(target, record)
 
-    def _forget_place(self) -> None:
-        """Take this machine's paths out of the log, which others may come to read."""
+    def _forget_places(self, record: Record) -> Record:
+        """Take this machine's paths out of the log and of the record's own words, which others may come to read."""
+        places = {self.path.resolve(): "<attempt>", self.path: "<attempt>", cache_home(): "<cache>"}
+        places |= {Path(sys.prefix): "<prefix>"} | {home: "~" for home in [user_home()] if home is not None}
+        names = {str(place): name for place, name in places.items() if len(place.parts) > 1}
+
+        def plain(text: str) -> str:
+            for place, name in names.items():
+                text = text.replace(place, name)
+            return text
+
         log = self.path / LOG
-        if not log.is_file():
-            return
-        known = {self.path.resolve(): "<attempt>", cache_home(): "<cache>", Path(sys.prefix): "<prefix>"}
-        content = log.read_bytes()
-        for place, name in [*known.items(), (self.path, "<attempt>"), (user_home(), "~")]:
-            if place is not None and len(place.parts) > 1:
-                content = content.replace(os.fsencode(place), name.encode())
-        log.write_bytes(content)
+        if log.is_file():
+            log.write_bytes(os.fsencode(plain(os.fsdecode(log.read_bytes()))))
+        lines = {name: [plain(line) for line in getattr(record, name)] for name in ("warnings", "log_end")}
+        return record.model_copy(update={"reason": plain(record.reason), **lines})
 
     def discard(self) -> None:
         """Remove the folder and what is in it."""

@@ -150,15 +150,17 @@ def write_synced(path: Path, data: bytes) -> None:
 
 
 def why(error: OSError, place: Path) -> str:
-    """Why `place`, or something below it, could not be written; of a full disk, how much is free there."""
+    """Why `place`, or something below it, could not be used; of a full disk, how much is free there."""
     reason = error.strerror or str(error)
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return reason
+    return f"{reason} ({free_at(place)}); free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else reason
+
+
+def free_at(place: Path) -> str:
+    """How much is free on the disk that `place`, which need not exist, is to lie on."""
     there = next((folder for folder in (place.absolute(), *place.absolute().parents) if folder.is_dir()), Path("/"))
     try:
         free = f"{shutil.disk_usage(there).free / 1e6:.1f} MB are free on the disk of {there}"
-        if os.name != "nt" and os.statvfs(there).f_files and not os.statvfs(there).f_favail:
-            free += ", but no room for the name of another file"
+        nameless = os.name != "nt" and os.statvfs(there).f_files and not os.statvfs(there).f_favail
+        return f"{free}, but no room for the name of another file" if nameless else free
     except OSError:
-        free = f"how much is free at {there} cannot be told"
-    return f"{reason} ({free}); free some space"
+        return f"how much is free at {there} cannot be told"

@@ -26,8 +26,8 @@ SHORTEST_HASH = 8
 """Hex digits of a download's sha256 that a spec gives at least."""
 
 __all__ = [
+    "Origin",
     "Progress",
-    "Record",
     "content_sha256",
     "fetch",
     "file_sha256",
@@ -46,7 +46,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class Origin:
     """Where kept weights came from; `NAME.json`.
 
     Attributes:
@@ -72,7 +72,7 @@ class Record:
 def locate(spec: WeightsSpec) -> Path | None:
     """The kept file of `spec`, or None where it is absent or not what the spec now names; reads no tensors."""
     path = _place(spec)
-    record = _read_record(path)
+    record = _read_origin(path)
     if record is None or not path.is_file() or path.stat().st_size != record.size:
         return None
     if spec.content_sha256 and record.content_sha256 != spec.content_sha256.lower():
@@ -169,7 +169,7 @@ def _changed(path: Path) -> str:
 
 def recorded_content(path: Path) -> str:
     """The content hash in the record of a kept file, without reading its tensors."""
-    record = _read_record(path)
+    record = _read_origin(path)
     if record is None:
         raise VidsuiteError(f"{path} has no record beside it; run 'vidsuite weights get {path.stem}'")
     return record.content_sha256
@@ -223,7 +223,7 @@ def _keep(spec: WeightsSpec, state: Mapping[str, Tensor], origin: str, download_
     path = _place(spec)
     path.with_suffix(".json").unlink(missing_ok=True)
     atomic_write(path, lambda file: torch.save(dict(state), file))
-    record = Record(
+    record = Origin(
         name=spec.name,
         source=f"{origin}: {spec.member}" if spec.member and download_sha256 else origin,
         trained_on=spec.trained_on,
@@ -270,10 +270,10 @@ def _place(spec: WeightsSpec) -> Path:
     return weights_home() / f"{spec.name}.pt"
 
 
-def _read_record(path: Path) -> Record | None:
+def _read_origin(path: Path) -> Origin | None:
     """The record beside a kept file; None where there is none, or none of this version's."""
     try:
-        return Record(**json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
+        return Origin(**json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
