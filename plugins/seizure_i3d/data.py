@@ -238,18 +238,10 @@ class RecordingsDataset(Dataset):
         return lines
 
     def _decodes_otherwise(self, recording: Recording) -> str | None:
-        from vidsuite_core.media import VideoError, decoder_version, differing_frames
+        from vidsuite_core.media import decoding_change
 
-        try:
-            changed = differing_frames(recording.source(self.folder), recording.hashes, seek=recording.seek)
-        except VideoError as error:
-            return str(error)
-        if not changed:
-            return None
-        return (
-            f"{len(changed)} of {len(recording.hashes)} frames decode to other pixels than when they were recorded, so "
-            f"scores may differ; it was {recording.decoder}, here it is {decoder_version()}"
-        )
+        source = recording.source(self.folder)
+        return decoding_change(source, recording.hashes, recording.decoder, seek=recording.seek)
 
     def _fault(self, recording: Recording) -> str | None:
         from vidsuite_core.media import content_hash

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from field_coded import write_fields
+from helpers import make_cell, make_record
 from video_samples import CODINGS, FRAMES
 
 from vidsuite_core.media import (
     VideoError,
+    decoded_frames,
     decoder_version,
     differing_frames,
     examine,
@@ -19,6 +21,9 @@ from vidsuite_core.media import (
     write_video,
 )
 from vidsuite_core.media.known import KNOWN
+from vidsuite_core.results.record import Record
+from vidsuite_core.runner.reproduce import pixels
+from vidsuite_core.samples import Recording
 
 
 def test_hashes_are_of_pixels_whatever_coded_them(tmp_path: Path) -> None:
@@ -80,3 +85,33 @@ def test_the_decoder_is_named_with_its_libraries() -> None:
     import av
 
     assert decoder_version().startswith(f"PyAV {av.__version__}, libavcodec ")
+
+
+def recording(name: str, source: object, frames: int, **more: object) -> Recording:
+    planes = (source,)
+    return Recording(name=name, subject="s", planes=planes, frames=frames, fps=25, content=name, **more)  # type: ignore[arg-type]
+
+
+def test_a_few_frames_stand_for_what_a_cell_decodes(tmp_path: Path) -> None:
+    path = CODINGS["h264 mp4"].write(tmp_path)
+    listed = [recording(str(n), np.full((5, 4, 4, 1), n, np.uint8), 5) for n in range(4)]
+    listed.append(recording("film", path, 20, first=30))
+    told = decoded_frames([listed[0], *listed, listed[0]])
+    assert told["decoder"] == decoder_version()
+    assert list(told["frames"]) == ["0#0", "0#4", "2#0", "2#4", "film#0", "film#19"]
+    hashes = frame_hashes(path, 30, 50)
+    assert [told["frames"][f"film#{n}"] for n in (0, 19)] == [hashes[30], hashes[49]]
+    path.write_bytes(path.read_bytes()[:-2000])
+    assert list(decoded_frames(listed[3:])["frames"])[:2] == ["3#0", "3#4"]
+
+
+def test_a_record_says_whether_another_decoded_other_pixels() -> None:
+    def record(frames: object) -> Record:
+        return make_record(make_cell(), "20260101T000000-00000000", details={"decoded": {"frames": frames}})
+
+    old = record({"a#0": "1", "a#9": "2", "gone#0": "3"})
+    assert pixels(old, record({"a#0": "1", "a#9": "2"})) == "the same in 2 frames that were compared"
+    told = pixels(old, record({"a#0": "1", "a#9": "x", "new#0": "4"}))
+    assert told == "other ones in 1 of 2 frames that were compared, as a#9: another decoder"
+    for strange in (record({}), record(["a#0"]), record(None), make_record(make_cell(), "20260101T000000-00000000")):
+        assert pixels(old, strange) is None

@@ -57,7 +57,7 @@ def doctor(out: Path, as_json: bool) -> int:
 
 
 def _findings(out: Path) -> Iterator[Finding]:
-    yield from (_guarded(check) for check in (_plugins, _user, _devices, _network))
+    yield from (_guarded(check) for check in (_plugins, _user, _devices, _network, _recordings))
     from vidsuite_core.runner.devices import cpu_slot, parse_devices
     from vidsuite_core.runner.trial import CHECKS
 
@@ -131,6 +131,21 @@ def _devices() -> Finding:
 
     slots = parse_devices("auto")
     return Finding("devices", True, ", ".join(f"{s.device} ({s.kind}; auto precision {s.precision})" for s in slots))
+
+
+def _recordings() -> Finding:
+    """Frames of data that were brought in, against their hashes; looked at where other software decodes now."""
+    from vidsuite_core.media import decoder_version
+
+    changes = []
+    for handle in load().datasets.values():
+        dataset = handle.open()
+        if dataset.is_ready():
+            changes += [f"{handle.key}: {line}" for line in dataset.decoding_changes()]
+    if changes:
+        more = f"; and {len(changes) - 1} recordings more" if len(changes) > 1 else ""
+        return Finding("recordings", False, changes[0] + more)
+    return Finding("recordings", True, f"what was brought in decodes to the same pixels here ({decoder_version()})")
 
 
 def _network() -> Finding:

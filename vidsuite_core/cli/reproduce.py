@@ -83,7 +83,7 @@ def _check(by: str) -> None:
 
 def _lines(verdict: Verdict) -> list[str]:
     from vidsuite_core.results.summary import device_of
-    from vidsuite_core.runner.reproduce import environment_changes
+    from vidsuite_core.runner.reproduce import environment_changes, pixels
 
     old, new = (one.attempt.record for one in (verdict.recorded, verdict.found))
     (before, after), name, criterion = verdict.scores, verdict.found.task.first_score, verdict.criterion
@@ -96,6 +96,7 @@ def _lines(verdict: Verdict) -> list[str]:
         f"difference  {after - before:+.6f}",
         f"criterion   {criterion.low:.6f} to {criterion.high:.6f}: {criterion}",
         *([f"changed     {'; '.join(changes[:_SHOWN])}{more}"] if changes else []),
+        *([f"pixels      {found}"] if (found := pixels(old, new)) else []),
         _verdict(verdict),
     ]
 

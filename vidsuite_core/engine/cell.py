@@ -40,6 +40,7 @@ from vidsuite_core.engine.training import (
     variant,
 )
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.media import decoded_frames
 from vidsuite_core.protocols import inner_split, make_folds
 from vidsuite_core.results.store import CONFIG, KEPT, PREDICTIONS, WORK, write_predictions
 from vidsuite_core.specs import resolve
@@ -178,6 +179,7 @@ def _run(order: Order, course: Course) -> dict[str, Any]:
         result["details"] |= told
         result["details"]["path"] = _path(network, sets["test"], config)
         result["details"] |= _pipeline_details(sets["test"])
+        result["details"]["decoded"] = decoded_frames([sample.footage for sample in parts.test])
     if order.cost:
         with course.phase("cost"):
             result["efficiency"] = cost.measure(

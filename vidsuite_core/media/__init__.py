@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from vidsuite_core.media.base import MAX_FRAME_PIXELS, MAX_READ_BYTES, Video, VideoError, VideoInfo
 from vidsuite_core.media.encode import write_video
-from vidsuite_core.media.examine import Examined, decoder_version, differing_frames, examine, frame_hashes
+from vidsuite_core.media.examine import (
+    Examined,
+    decoded_frames,
+    decoder_version,
+    decoding_change,
+    differing_frames,
+    examine,
+    frame_hashes,
+)
 from vidsuite_core.media.file import FileVideo
 from vidsuite_core.media.images import ImageVideo
 from vidsuite_core.media.times import Times, frames_between, last_second, resample
@@ -35,7 +43,9 @@ __all__ = [
     "VideoInfo",
     "content_hash",
     "count_frames",
+    "decoded_frames",
     "decoder_version",
+    "decoding_change",
     "differing_frames",
     "examine",
     "frame_hashes",

@@ -7,10 +7,11 @@ kept with a recording and compared later (`differing_frames`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.media.base import Video, VideoError
 from vidsuite_core.media.file import FileVideo
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vidsuite_core.media import Source
+    from vidsuite_core.samples import Recording
 
 HASHED = 5
 """So many frames' hashes are kept."""
@@ -81,6 +83,20 @@ def differing_frames(source: Source, recorded: Hashes, *, seek: bool = True) -> 
         return [number for number, found in _hashes(video, sorted(recorded)).items() if found != recorded[number]]
 
 
+def decoding_change(source: Source, recorded: Hashes, decoder: str, *, seek: bool = True) -> str | None:
+    """What to tell where frames decode to other pixels than when they were recorded by `decoder`; None where not."""
+    try:
+        changed = differing_frames(source, recorded, seek=seek)
+    except VideoError as error:
+        return str(error)
+    if not changed:
+        return None
+    return (
+        f"{len(changed)} of {len(recorded)} frames decode to other pixels than when they were recorded, so scores may "
+        f"differ; it was {decoder}, here it is {decoder_version()}"
+    )
+
+
 def decoder_version() -> str:
     """What decodes here, as "PyAV 18.1.0, libavcodec 62.28.102, libswscale 9.5.102, OpenCV 5.0.0"."""
     import av
@@ -89,6 +105,27 @@ def decoder_version() -> str:
     libraries = {name: ".".join(map(str, av.library_versions[name])) for name in ("libavcodec", "libswscale")}
     versions = {"PyAV": av.__version__, **libraries, "OpenCV": cv2.__version__}
     return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def decoded_frames(recordings: Sequence[Recording]) -> dict[str, Any]:
+    """What decoded a few recordings here and to what: `decoder`, and in `frames` hashes by "recording#frame".
+
+    The first, the middle and the last recording of those that are given stand for all, two frames of each.
+    """
+    from vidsuite_core.media import open_video
+
+    distinct = list(dict.fromkeys(recordings))
+    frames = {}
+    for recording in dict.fromkeys((distinct[0], distinct[len(distinct) // 2], distinct[-1])):
+        numbers = [recording.first + n for n in sorted({0, recording.frames - 1})]
+        # A frame that no sample shows may be damaged.
+        with (
+            suppress(VideoError),
+            open_video(recording.planes[len(recording.planes) // 2], seek=recording.seek) as video,
+        ):
+            for number, found in _hashes(video, numbers).items():
+                frames[f"{recording.name}#{number - recording.first}"] = found
+    return {"decoder": decoder_version(), "frames": frames}
 
 
 def _spread(start: int, stop: int) -> list[int]:

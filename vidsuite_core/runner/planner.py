@@ -129,6 +129,7 @@ class Planner:
         samples = dataset.samples()
         if not samples:
             raise DataNotReady(f"dataset {handle.key} has no samples; {dataset.how_to_get()}")
+        notes = self._notes(handle, dataset)
         planned = []
         for model in models:
             config = self._config(model, handle)
@@ -152,7 +153,7 @@ class Planner:
             of_cells = self._code(handle, model, config)
             identity = code.identity(of_cells, environment.software())
             timeout = self.options.timeout or self.preset.timeout
-            warnings = [*found.warnings, *self._notes(handle)]
+            warnings = [*found.warnings, *notes]
             planned += [
                 Planned(
                     cell,
@@ -167,8 +168,12 @@ class Planner:
             ]
         return planned
 
-    def _notes(self, handle: DatasetHandle) -> list[str]:
-        return [f"{handle.key} is a synthetic dataset"] if handle.spec.synthetic else []
+    def _notes(self, handle: DatasetHandle, dataset: Dataset) -> list[str]:
+        """What every cell's record says of its data."""
+        synthetic = [f"{handle.key} is a synthetic dataset"] if handle.spec.synthetic else []
+        changes = dataset.decoding_changes(self.watcher.preparing)
+        more = f" (and {len(changes) - 1} recordings more)" if len(changes) > 1 else ""
+        return [*synthetic, *(f"{line}{more}" for line in changes[:1])]
 
     def _config(self, model: ModelHandle, dataset: DatasetHandle) -> dict[str, Any]:
         from vidsuite_core.engine.config import cell_config, parse_options

@@ -328,6 +328,25 @@ def environment_changes(old: Record, new: Record) -> list[str]:
     return lines
 
 
+def pixels(old: Record, new: Record) -> str | None:
+    """Whether the frames that both records hash were decoded to the same pixels; None where they share none."""
+    before, after = (_decoded(record) for record in (old, new))
+    shared = sorted({*before} & {*after})
+    if not shared:
+        return None
+    changed = [name for name in shared if before[name] != after[name]]
+    if not changed:
+        return f"the same in {len(shared)} frames that were compared"
+    return f"other ones in {len(changed)} of {len(shared)} frames that were compared, as {changed[0]}: another decoder"
+
+
+def _decoded(record: Record) -> Mapping[str, str]:
+    """The hashes of `vidsuite_core.media.decoded_frames` in a record, which may be a stranger's."""
+    decoded = record.details.get("decoded")
+    frames = decoded.get("frames") if isinstance(decoded, Mapping) else None
+    return frames if isinstance(frames, Mapping) else {}
+
+
 def _sources(record: Record, name: str) -> str | None:
     return record.code.get(name, {}).get("sources")
 
