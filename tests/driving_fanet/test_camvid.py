@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from litter import strew
 
+from vidsuite_core.engine.data.frames import Frame, ReadFrame
 from vidsuite_core.errors import DataNotReady, VidsuiteError
 from vidsuite_core.media.labels import read_labels
 from vidsuite_core.protocols import make_folds
@@ -152,6 +153,21 @@ def test_litter_capitals_and_the_usual_void_are_taken_for_what_they_are(source, 
     assert other.verify() == []
     for one, two in zip(plain.samples(), other.samples(), strict=True):
         assert np.array_equal(read_labels(one), read_labels(two))
+
+
+def test_what_is_imported_with_16_bits_is_read_by_cells(source, tmp_path):
+    for path in source.glob("train/*.png"):
+        ramp = np.linspace(0, 50000, 48).reshape(6, 8, 1).astype(np.uint16).repeat(3, axis=2)
+        cv2.imwrite(str(path), ramp)
+    dataset = Small(tmp_path / "root")
+    dataset.import_from(source)
+    assert dataset.verify() == []
+    for sample in dataset.samples():
+        image = ReadFrame()({"frame": Frame(sample.footage, sample.index, sample)})["img"]
+        assert image.dtype == np.uint8
+        assert image.shape == (6, 8, 3)
+        if sample.split == "train":
+            assert image[0, 0].max() < 5 < 250 < image[-1, -1].min()
 
 
 def test_a_pointer_of_git_lfs_is_named(source, tmp_path):

@@ -6,11 +6,13 @@ import json
 import zipfile
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 import yaml
 from called import Called, vidsuite
+from litter import strew
 
 import vidsuite_core as vs
 from vidsuite_core.engine.config import cell_config, named_weights
@@ -205,6 +207,33 @@ def test_stream_takes_a_folder_of_images_in_their_natural_order(tmp_path: Path) 
     with open_video(out) as video:
         brightness = video.read(0, 3)[:, 40:60, 10:50].mean(axis=(1, 2, 3))
     assert list(brightness) == sorted(brightness)
+
+
+def test_stream_takes_16_bit_images_among_litter_at_a_rate_of_the_users(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 60000, 64 * 64).reshape(64, 64).astype(np.uint16)
+    for number in (9, 10, 11):
+        cv2.imwrite(str(tmp_path / f"frame {number}.PNG"), ramp)
+    strew(tmp_path)
+    out = tmp_path / "out.mp4"
+    told = stream("fanet18", "--input", str(tmp_path), "--out", str(out), "--opacity", "0", "--fps", "7").stdout
+    assert "3 frames" in told
+    assert "the video has 7" in told
+    with open_video(out) as video:
+        shown = video.read(0, 1)[0, 40:64].mean(axis=(1, 2))
+    assert shown[0] + 60 < shown[-1]
+
+
+def test_stream_shows_a_turned_video_upright_and_says_so(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "in.mp4"), "w") as container:
+        coded = container.add_stream("libx264", rate=25)
+        coded.width, coded.height, coded.pix_fmt = 96, 64, "yuv420p"
+        coded.set_display_rotation(90)
+        container.mux(coded.encode(av.VideoFrame.from_ndarray(np.zeros((64, 96, 3), np.uint8), format="rgb24")))
+        container.mux(coded.encode(None))
+    out = tmp_path / "out.mp4"
+    told = stream("fanet18", "--input", str(tmp_path / "in.mp4"), "--out", str(out)).stdout
+    assert "note: the input was turned by 90 degrees to the left, as the file says" in told
+    assert (probe(out).width, probe(out).height > 96) == (64, True)
 
 
 def test_stream_refuses_in_one_line_what_it_cannot_do(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ NOT_THE_NETWORK = ("pretrained", "precision")
 """Fields of a model that other weights, or another device, make no matter."""
 SMALLEST = 16
 """Side of a frame, in pixels."""
+UNSTATED = 25.0
+"""Frames a second of images, and of videos that do not say."""
 SMOOTHED = 10
 """Frames over which the fps that is shown is averaged."""
 
@@ -44,7 +46,9 @@ SMOOTHED = 10
 @click.option("--dataset", metavar="NAME", help="Names the classes; by default that of the model's benchmark.")
 @click.option("--cfg-options", "cfg_options", multiple=True, metavar="K=V", help="Override config fields.")
 @click.option("--devices", "device", default="auto", show_default=True, help="auto, cpu, or one GPU.")
-@click.option("--fps", type=Finite(1, 1000), default=25.0, show_default=True, help="Of a folder of images.")
+@click.option(
+    "--fps", type=Finite(1, 1000), help=f"In place of what the video states; {UNSTATED:g} where it states none."
+)
 @click.option("--frames", "limit", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
 @click.option("--opacity", type=Finite(0, 1), default=0.5, show_default=True, help="Of the labels.")
 def stream(model: str, source: Path, out: Path, **options: Any) -> int:
@@ -53,6 +57,8 @@ def stream(model: str, source: Path, out: Path, **options: Any) -> int:
 
     from vidsuite_core.cli.progress import watcher_for
     from vidsuite_core.media import count_frames, open_video, write_video
+    from vidsuite_core.media.reader import to_uint8
+    from vidsuite_core.samples import Recording
 
     suite = load()
     handle = suite.models[model]
@@ -67,17 +73,19 @@ def stream(model: str, source: Path, out: Path, **options: Any) -> int:
         if min(video.info.width, video.info.height) < SMALLEST:
             raise UsageError(f"{source} has frames of {video.info.width}x{video.info.height}; {SMALLEST} is the least")
         total = min(count_frames(frames), options["limit"] or 10**9)
-        fps = float(video.info.fps or options["fps"])
+        fps = float(options["fps"] or video.info.fps or UNSTATED)
+        footage = Recording(name=str(source), subject="", planes=(frames,), frames=total, fps=fps, content="")
         viewer = _viewer(suite, handle, options)
         clock: list[float] = []
 
         def drawn() -> Iterator[np.ndarray]:
             for number, frame in enumerate(video.frames(0, total), 1):
-                yield viewer.draw(frame, clock)
+                yield viewer.draw(to_uint8(frame, footage), clock)
                 live = f"{handle.key} {_rate(clock)}" if console.is_terminal else handle.key
                 watcher.preparing(live, number, total)
 
         write_video(out, drawn(), fps)
+        notes = video.info.notes
     timed = clock[1:] or clock  # the first builds what later ones reuse
     said = options["weights"].name if options["weights"] else "random weights"
     seconds = statistics.median(timed)
@@ -85,6 +93,8 @@ def stream(model: str, source: Path, out: Path, **options: Any) -> int:
         f"{total} frames with {said}, classes of {viewer.name}: median {1000 * seconds:.1f} ms a frame, "
         f"{1 / seconds:.1f} fps on {viewer.device} (the video has {fps:g}); written to {out}"
     )
+    for note in notes:
+        click.echo(f"note: the input was {note}")
     return 0
 
 
@@ -101,14 +111,12 @@ class _Viewer:
     legend: Any = field(default=None)
 
     def draw(self, frame: np.ndarray, clock: list[float]) -> np.ndarray:
-        """The frame (H, W, C) under its labels, captioned, over the legend; even sizes, as H.264 needs them."""
+        """The 8-bit frame (H, W, C) under its labels, captioned, over the legend; even sizes, as H.264 needs them."""
         import numpy as np
 
         from vidsuite_core.media.overlay import caption, legend, overlay
 
         image = np.ascontiguousarray(np.repeat(frame, 3, axis=2) if frame.shape[2] == 1 else frame)
-        if image.dtype != np.uint8:
-            raise UsageError(f"frames are {image.dtype}; 'stream' takes videos of 8 bit")
         labels, seconds = self.segment(image)
         clock.append(seconds)
         picture = overlay(image, labels, self.dataset.palette(), self.opacity)
