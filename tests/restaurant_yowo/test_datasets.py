@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from field_coded import write_fields
+from litter import strew
 
 from vidsuite_core.errors import DataNotReady, UsageError, VidsuiteError
 from vidsuite_core.media import write_video
@@ -14,6 +18,7 @@ from vidsuite_core.media.reader import Reader
 from vidsuite_core.protocols import make_folds
 from vidsuite_plugins.restaurant_yowo.datasets.jhmdb import Jhmdb
 from vidsuite_plugins.restaurant_yowo.datasets.synthetic import Synthetic
+from vidsuite_plugins.restaurant_yowo.datasets.table import TABLE
 from vidsuite_plugins.restaurant_yowo.datasets.videos import Videos
 
 SMALL = {"sessions": 8, "seconds": 4.0, "size": (96, 54), "every": 2}
@@ -112,6 +117,41 @@ def test_own_videos_are_divided_as_asked(own: Path, tmp_path: Path) -> None:
         assert {s.recording for s in clap} == {"b"}
         assert clap[0].boxes[0] == pytest.approx((6.4, 4.8, 32.0, 24.0))
         assert dataset.verify() == []
+
+
+def test_own_videos_among_litter_at_a_rate_that_varies(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 100)
+        for number, time in enumerate([*range(0, 500, 10), *range(500, 1000, 2)]):  # 10 frames/s for 5 s, then 50
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), number % 256, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 100)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    write_fields(tmp_path / "b.mp4", lying=True)
+    (tmp_path / "ava.csv").write_text(
+        "a,4.0,0.1,0.2,0.3,0.4,12,0\na,6.0,0.1,0.2,0.3,0.4,12,0\nb,0.5,0.1,0.2,0.3,0.4,13,0\n"
+    )
+    strew(tmp_path)
+    dataset = Videos(tmp_path / "root")
+    said = dataset.import_from(tmp_path / "ava.csv")
+    assert "note: b.mp4: seeks find other frames than decoding does; it is read from its start, slowly" in said
+    marked = {(sample.recording, sample.index) for sample in dataset.samples() if sample.boxes}
+    assert {index for recording, index in marked if recording == "a"} == {40, 100}
+    first, second = dataset.recordings()
+    assert first.times is not None
+    assert (first.seek, second.seek) == (True, False)
+    assert dataset.verify() == dataset.decoding_changes() == []
+    table = dataset.folder / TABLE
+    before = dataset.fingerprint()
+    table.write_text(
+        table.read_text().replace(first.hashes[0], "0" * 64).replace('"decoder": "PyAV', '"decoder": "old PyAV')
+    )
+    for lines in (dataset.verify(), dataset.decoding_changes()):
+        assert len(lines) == 1
+        assert "1 of 5 frames decode to other pixels" in lines[0]
+    assert dataset.fingerprint() == before
 
 
 def test_every_fault_of_own_annotations_is_named(own: Path, tmp_path: Path) -> None:

@@ -9,24 +9,27 @@ import csv
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.samples import Box
 from vidsuite_plugins.restaurant_yowo.annotations.table import Row
 
+if TYPE_CHECKING:
+    from vidsuite_core.media import Times
+
 MAX_BYTES = 512 * 2**20
 COLUMNS = ("video", "start", "end", "x1", "y1", "x2", "y2", "class")
 """Of the CSV: frames `start` to `end`, both counted in, and the box in pixels."""
 
 
-def read_annotation(path: Path, fps: Mapping[str, float] | None = None) -> list[Row]:
+def read_annotation(path: Path, fps: Mapping[str, float | Times] | None = None) -> list[Row]:
     """The rows of a file, whose form is told by its ending and its fields.
 
     Args:
         path: .csv (ours or AVA's), .json (ours or COCO's) or .xml (CVAT).
-        fps: frames per second by video, which AVA's seconds need.
+        fps: frames per second by video, or when its frames are shown, which AVA's seconds need.
 
     Raises:
         VidsuiteError: the file is missing, too large, of none of these forms, or has an entry that cannot be read.
@@ -143,7 +146,7 @@ def read_cvat(path: Path) -> list[Row]:
     return rows
 
 
-def read_ava(path: Path, fps: Mapping[str, float]) -> list[Row]:
+def read_ava(path: Path, fps: Mapping[str, float | Times]) -> list[Row]:
     """AVA's CSV: video, second, x1, y1, x2, y2 as shares of the frame, class, and the person's number.
 
     Boxes come out as shares, which `scaled` turns into pixels; the key frame is the one shown at that second.
@@ -160,13 +163,17 @@ def read_ava(path: Path, fps: Mapping[str, float]) -> list[Row]:
                     raise ValueError(
                         f"no rate is known of video {video!r}" if len(box) == 4 else "7 columns are needed"
                     )
-                frame = round(float(second) * fps[video])
+                frame = _shown_at(float(second), fps[video])
                 corners = tuple(map(float, box))
             except ValueError as error:
                 raise VidsuiteError(f"{where}: {error}") from error
             person = entry[7] if len(entry) > 7 else ""
             rows.append(Row(video, frame, frame + 1, corners, name, where, person))  # type: ignore[arg-type]
     return rows
+
+
+def _shown_at(second: float, rate: float | Times) -> int:
+    return round(second * rate) if isinstance(rate, int | float) else rate.between(second, None)[0]
 
 
 def scaled(box: Box, width: int, height: int) -> Box:

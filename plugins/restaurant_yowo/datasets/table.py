@@ -12,12 +12,14 @@ import numpy as np
 
 from vidsuite_core.datasets import Dataset, Progress, digest, silent
 from vidsuite_core.errors import DataNotReady, UsageError, VidsuiteError
-from vidsuite_core.media import content_hash
+from vidsuite_core.media import content_hash, decoder_version, decoding_change
 from vidsuite_core.samples import KeyFrameSample, Recording
 
 TABLE = "recordings.json"
 BOXES = "boxes.npz"
 FORMAT = 1
+_UNMEANT = ("video", "hashes", "decoder", "seek")
+"""Fields of a recording that say where it is and how it is decoded, not what it is."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Listed:
         split: "train", "val" or "test"; or of each of its frames, in `parts`.
         parts: frames from which on another split holds, as (frame, split), for recordings that are divided themselves.
         times: seconds of each frame, where their rate is not steady.
+        hashes: sha256 of some decoded frames by their number, and the `decoder` that they are from.
+        seek: whether seeks find the frames that decoding in order gives.
     """
 
     name: str
@@ -46,6 +50,19 @@ class Listed:
     split: str = ""
     parts: tuple[tuple[int, str], ...] = ()
     times: tuple[float, ...] | None = None
+    hashes: Mapping[int, str] = field(default_factory=dict)
+    decoder: str = ""
+    seek: bool = True
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Listed:
+        """The recording that `asdict` and JSON made `row` of."""
+        hashes = {int(number): found for number, found in row.get("hashes", {}).items()}
+        return cls(**{**row, "parts": tuple(map(tuple, row["parts"])), "hashes": hashes})
+
+    def decodes_otherwise(self, folder: Path) -> str | None:
+        """What to tell where its frames decode to other pixels than when it came in."""
+        return decoding_change(folder / self.video, self.hashes, self.decoder, seek=self.seek)
 
     def split_of(self, frame: int) -> str:
         """The split of a frame."""
@@ -147,8 +164,7 @@ class TableDataset(Dataset):
 
     def recordings(self) -> list[Listed]:
         """The recordings of the table."""
-        rows = self.table()["recordings"]
-        return [Listed(**{**row, "parts": tuple(map(tuple, row["parts"]))}) for row in rows]
+        return [Listed.from_json(row) for row in self.table()["recordings"]]
 
     def boxes(self) -> Boxes:
         """The boxes of the table."""
@@ -174,6 +190,7 @@ class TableDataset(Dataset):
                 fps=listed.fps,
                 times=listed.times,
                 content=listed.content,
+                seek=listed.seek,
             )
             for frame in range(0, listed.frames, self.every):
                 low, high = first + np.searchsorted(frames, [frame, frame + 1])
@@ -192,8 +209,18 @@ class TableDataset(Dataset):
     def fingerprint(self) -> str:
         """sha256 (hex) of classes, recordings' contents, groups and splits, boxes and the step between key frames."""
         table = self.table()
-        rows = [{k: v for k, v in row.items() if k != "video"} for row in table["recordings"]]
+        rows = [{k: v for k, v in row.items() if k not in _UNMEANT} for row in table["recordings"]]
         return digest([table["format"], table["classes"], table["boxes"], rows, self.every])
+
+    def decoding_changes(self, progress: Progress = silent) -> list[str]:
+        """See `Dataset.decoding_changes`."""
+        here, lines = decoder_version(), []
+        listed = self.recordings() if self.is_ready() else []
+        for done, one in enumerate(listed, 1):
+            if one.decoder not in ("", here) and (change := one.decodes_otherwise(self.folder)):
+                lines.append(f"{one.name}: {change}")
+            progress("compare frames", done, len(listed))
+        return lines
 
     def verify(self, progress: Progress = silent) -> list[str]:
         """Compare videos and boxes with what they hashed to when they came in."""
@@ -207,6 +234,8 @@ class TableDataset(Dataset):
                 faults.append(f"{path} is missing")
             elif content_hash(path) != one.content:
                 faults.append(f"{path} is not what it was when it came in")
+            elif change := one.decodes_otherwise(self.folder):
+                faults.append(f"{path}: {change}")
             progress("verify videos", done, len(listed))
         if self.boxes().digest() != self.table()["boxes"]:
             faults.append(f"{self.folder / BOXES} is not what it was when it came in")

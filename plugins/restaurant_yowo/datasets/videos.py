@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from vidsuite_core.datasets import Progress, silent
 from vidsuite_core.errors import UsageError, VidsuiteError
-from vidsuite_core.media import content_hash, count_frames, open_video, probe
+from vidsuite_core.media import (
+    Examined,
+    Times,
+    VideoInfo,
+    content_hash,
+    decoder_version,
+    examine,
+    open_video,
+)
+from vidsuite_core.support.litter import entries
 from vidsuite_core.support.paths import atomic_folder
 from vidsuite_plugins.restaurant_yowo.annotations.formats import read_annotation, scaled
 from vidsuite_plugins.restaurant_yowo.annotations.splits import BLOCK, Clip, blocks, clips
@@ -19,6 +27,9 @@ from vidsuite_plugins.restaurant_yowo.annotations.table import Row, VideoSize, c
 from vidsuite_plugins.restaurant_yowo.datasets.table import Boxes, Listed, TableDataset
 
 DIVISIONS = ("recording", "blocks", "clips")
+UNSTATED = 30.0
+"""Frames a second of videos that do not say."""
+
 ENDINGS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".m4v")
 
 
@@ -54,23 +65,24 @@ class Videos(TableDataset):
 
     def import_from(self, source: Path, progress: Progress = silent) -> str:
         """Check an annotation and the videos beside it; every fault is named at once."""
-        paths = {path.name: path for path in sorted(source.parent.iterdir()) if path.suffix.lower() in ENDINGS}
+        paths = {path.name: path for path in entries(source.parent) if path.suffix.lower() in ENDINGS}
         if not paths:
             raise VidsuiteError(f"there is no video beside {source} ({', '.join(ENDINGS)})")
-        infos = {name: probe(path) for name, path in paths.items()}
-        sizes = {}
+        seen = {}
         for done, (name, path) in enumerate(paths.items(), 1):
-            sizes[name] = VideoSize(infos[name].width, infos[name].height, count_frames(path))
+            seen[name] = _look(path)
             progress("check videos", done, len(paths))
+        sizes = {name: VideoSize(one.info.width, one.info.height, len(one.times)) for name, one in seen.items()}
         stems = {path.stem: name for name, path in paths.items()}
-        rates = {**{stem: infos[name].fps for stem, name in stems.items()}, **{n: i.fps for n, i in infos.items()}}
+        rates = {name: one.times for name, one in seen.items()}
+        rates |= {stem: rates[name] for stem, name in stems.items()}
         rows = [_named(row, stems, sizes) for row in read_annotation(source, rates)]
         if not rows:
             raise VidsuiteError(f"{source} has no box")
         refuse(faults_of(rows, sizes), str(source))
         classes = class_names(rows)
         used = [name for name in paths if any(row.video == name for row in rows)]
-        listed = self._divided([self._listed(name, paths[name], infos[name], sizes[name]) for name in used], rows)
+        listed = self._divided([_listed(paths[name], seen[name]) for name in used], rows)
         actions = {
             key: number for number, key in enumerate(dict.fromkeys((r.video, r.action or r.where) for r in rows))
         }
@@ -83,17 +95,8 @@ class Videos(TableDataset):
         )
         with atomic_folder(self.folder) as folder:
             self.write_table(folder, classes, listed, boxes)
-        return f"{len(listed)} videos, {len(boxes.frame)} boxes of {len(classes)} classes, divided by {self.divide}"
-
-    def _listed(self, name: str, path: Path, info: Any, size: VideoSize) -> Listed:
-        with open_video(path) as video:
-            times = video.times()
-        steady = times.constant
-        return Listed(
-            name=Path(name).stem, subject=Path(name).stem, video=str(path.resolve()), frames=size.frames,
-            fps=info.fps or 30.0, width=size.width, height=size.height, content=content_hash(path),
-            times=None if steady else tuple(float(t) for t in times.seconds),
-        )  # fmt: skip
+        line = f"{len(listed)} videos, {len(boxes.frame)} boxes of {len(classes)} classes, divided by {self.divide}"
+        return "; ".join([line, *(f"note: {name}: {note}" for name in used for note in seen[name].notes())])
 
     def _divided(self, listed: list[Listed], rows: list[Row]) -> list[Listed]:
         rng = np.random.default_rng(self.seed)
@@ -117,6 +120,39 @@ class Videos(TableDataset):
             own = [(clip, place in held) for place, (n, clip) in enumerate(found) if n == number]
             divided.append(replace(one, parts=_by_clips(one.frames, own)))
         return divided
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a look at a video has shown."""
+
+    info: VideoInfo
+    times: Times
+    examined: Examined
+
+    def notes(self) -> list[str]:
+        """What its owner should be told."""
+        seeks = "seeks find other frames than decoding does; it is read from its start, slowly"
+        rate = "it does not state its rate; 30 frames/s are taken"
+        unstated, lying = [rate] * (not self.info.fps), [seeks] * (not self.examined.seeks)
+        return [*self.info.notes, *self.times.notes, *unstated, *lying]
+
+
+def _look(path: Path) -> _Seen:
+    """Decode a video from start to end; every frame must be whole."""
+    with open_video(path) as video:
+        times = video.times(None if video.info.fps else UNSTATED)
+        return _Seen(video.info, times, examine(video, 0, len(times)))
+
+
+def _listed(path: Path, seen: _Seen) -> Listed:
+    steady = seen.times.constant
+    return Listed(
+        name=path.stem, subject=path.stem, video=str(path.resolve()), frames=len(seen.times),
+        fps=(seen.info.fps or UNSTATED) if steady else seen.times.fps, width=seen.info.width, height=seen.info.height,
+        content=content_hash(path), times=None if steady else tuple(seen.times.seconds.tolist()),
+        hashes=seen.examined.hashes, decoder=decoder_version(), seek=seen.examined.seeks,
+    )  # fmt: skip
 
 
 def _by_blocks(frames: int, rng: np.random.Generator) -> tuple[tuple[int, str], ...]:
