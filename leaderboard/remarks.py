@@ -55,7 +55,10 @@ def random_weights(entry: Entry) -> list[str]:
 
 def _whose(entry: Entry) -> Remark | None:
     if entry.status == SUBMITTED:
-        text = "their scores are recomputed here from their predictions, and nobody else has reproduced them yet"
+        text = (
+            "their scores are recomputed here from their predictions, and nobody else has reproduced them yet; "
+            "speed and size are what they tell, unverified"
+        )
         return Remark(f"Submitted by {clean(entry.by)}", text)
     if entry.status == REPRODUCED:
         return Remark("Reproduced", f"run again from its record by {clean(entry.by) or 'somebody else'}")

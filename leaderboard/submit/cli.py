@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from vidsuite_leaderboard.submit.packs import Report
 
 _PATH = click.Path(path_type=Path)
+PUBLISHED = Path(__file__).parents[1] / "published"
+"""The results that the project's own site is built from; an installed package has them not."""
 _WIDTH = 80
 _SHOWN = 20
 """Findings of a kind that are shown; JSON has them all."""
@@ -84,19 +86,27 @@ def pack(
 @click.argument("file", type=_PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--into", type=_PATH, help="Unpack a file without a fault to a folder of its own below this one.")
-def check(file: Path, as_json: bool, into: Path | None) -> int:
+@click.option(
+    "--known",
+    multiple=True,
+    type=_PATH,
+    help="Run folder to compare predictions with; by default the published results, where they are here.",
+)
+def check(file: Path, as_json: bool, into: Path | None, known: tuple[Path, ...]) -> int:
     """Check a pack, which may come from anybody, as far as the data here allow.
 
     It is opened within bounds and nothing in it is run. Checked are its form, all hashes, ids and scores (computed anew
     from the predictions), the environment, the benchmark's protocol, that rows are whole, and that no subject is tested
-    twice; where the dataset is here, also that the predictions are of exactly the samples of each fold.
+    twice; where the dataset is here, also that the predictions are of exactly the samples of each fold. Predictions are
+    compared with those of all known results (--known, and what lies below --into), names with those of their owners,
+    and speeds with the record's own latencies.
 
     Exit code 0 says that it was accepted, 1 that it was refused, 2 that there is no such file. 'vidsuite leaderboard
     build --submitted DIR' shows what was unpacked into DIR.
     """
     from vidsuite_leaderboard.submit.packs import check as run
 
-    report = run(load(), file, into)
+    report = run(load(), file, into, known=known or [path for path in (PUBLISHED,) if path.is_dir()])
     if as_json:
         click.echo(json.dumps({"accepted": report.accepted, **asdict(report)}, indent=1))
     else:

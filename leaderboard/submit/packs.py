@@ -23,8 +23,11 @@ from vidsuite_core.specs import resolve
 from vidsuite_core.support.files import predictions_size
 from vidsuite_core.support.litter import entries
 from vidsuite_core.support.paths import user_home
+from vidsuite_leaderboard.collect import Source
 from vidsuite_leaderboard.submit import rules
 from vidsuite_leaderboard.submit.data import Here
+from vidsuite_leaderboard.submit.known import NEARLY, Known
+from vidsuite_leaderboard.submit.names import PROJECT, mixes_alphabets, taken
 from vidsuite_leaderboard.submit.packfile import FILES, MAX_SIZE, MAX_UNPACKED, Refused, unpack, write
 from vidsuite_leaderboard.submit.submission import SUBMISSION, Submission, read_submission, sources_below
 
@@ -155,8 +158,16 @@ class Report:
         self.findings.append(Finding(kind, where, text))
 
 
-def check(suite: Suite, path: Path, into: Path | None = None, now: datetime | None = None) -> Report:
+def check(
+    suite: Suite,
+    path: Path,
+    into: Path | None = None,
+    now: datetime | None = None,
+    known: Sequence[Path] = (),
+) -> Report:
     """Check a pack that may be a stranger's; with `into`, one without a fault is unpacked to a folder of its own there.
+
+    Predictions are compared with all results below the run folders `known`, and with what was accepted into `into`.
 
     Raises:
         UsageError: there is no such file.
@@ -169,7 +180,8 @@ def check(suite: Suite, path: Path, into: Path | None = None, now: datetime | No
         folder.mkdir()
         try:
             report.sha256 = unpack(path, folder)
-            _Check(suite, folder, report, now or datetime.now(UTC)).run()
+            sources = [*map(Source, known), *(sources_below(into) if into is not None and into.is_dir() else ())]
+            _Check(suite, folder, report, now or datetime.now(UTC), sources).run()
         except VidsuiteError as error:
             report.add(FAULT, "", str(error).replace(f"{folder}/", ""))
         except Exception as error:  # strangers' files may hold anything
@@ -199,8 +211,11 @@ def _accept(folder: Path, into: Path, report: Report) -> Path:
 class _Check:
     """One check: reads everything below `folder`, and notes in `report` what it finds."""
 
-    def __init__(self, suite: Suite, folder: Path, report: Report, now: datetime) -> None:
+    def __init__(self, suite: Suite, folder: Path, report: Report, now: datetime, sources: Sequence[Source]) -> None:
         self.suite, self.folder, self.report, self.now = suite, folder, report, now
+        self.known = Known([source for source in sources if source.root.is_dir()])
+        self._owners = sorted({source.by for source in sources if source.by})
+        self._repetitions: frozenset[str] = frozenset(reproductions_in(folder))
         self.here = Here(suite)
         self.code = {plugin.name: code_of(suite, plugin) for plugin in suite.manager.plugins}
 
@@ -210,6 +225,11 @@ class _Check:
         self.report.by, self.report.note = submission.by, submission.note
         if submission.created > self.now + rules.CLOCKS:
             self.report.add(FAULT, SUBMISSION, "it was made in the future")
+        self._name(submission.by)
+        if not len(self.known):
+            self.report.add(
+                UNCHECKED, "", "whether predictions are somebody else's: no results to compare with are here"
+            )
         self._bound_predictions()
         scored = list(self._attempts())
         if not self.report.attempts:
@@ -223,6 +243,39 @@ class _Check:
             self.report.reproductions += 1
             for text in self._reproduction(attempt, by_attempt.get(attempt)):
                 self.report.add(FAULT, file_name(attempt), text)
+
+    def _name(self, by: str) -> None:
+        """What is to be said of whose name it is."""
+        if like := taken(by, self._owners):
+            whose = "this project's own name" if like == PROJECT else f"the name of {like!r}, whose results are known"
+            self.report.add(FAULT, SUBMISSION, f"its name {by!r} is, or looks like, {whose}")
+        elif mixes_alphabets(by):
+            self.report.add(NOTE, SUBMISSION, f"its name {by!r} mixes the letters of several alphabets in one word")
+
+    def _compare(self, one: Verified, place: str) -> None:
+        """Hold predictions and size against what is known of others; a reproduction is meant to be like another."""
+        record = one.attempt.record
+        owner = self.known.owners.get(record.attempt)
+        if owner is not None and owner != self.report.by:
+            whose = f"by {owner!r}" if owner else "this leaderboard's own"
+            self.report.add(FAULT, place, f"it is known already, and {whose}")
+            return
+        if sizes := self.known.other_sizes(record):
+            told = ", ".join(map(str, sorted(sizes)))
+            self.report.add(FAULT, place, f"its number of parameters is not that of the same model elsewhere, {told}")
+        if record.attempt in self._repetitions or not one.scored:
+            return
+        likes = sorted(self.known.like(record, one.arrays), key=lambda like: (not like.exact, like.same_model))
+        if not likes:
+            return
+        like = likes[0]
+        if like.exact and not like.same_model and like.by != self.report.by:
+            self.report.add(FAULT, place, f"its predictions are, number for number, those of {like}")
+        elif like.exact:
+            text = f"its predictions are, number for number, those of {like}: a repetition on a like machine, or a copy"
+            self.report.add(NOTE, place, text)
+        elif not like.same_model:
+            self.report.add(NOTE, place, f"its predictions differ by less than {NEARLY:.1%} from those of {like}")
 
     def _bound_predictions(self) -> None:
         total = 0
@@ -262,6 +315,7 @@ class _Check:
             for fault in faults:
                 self.report.add(FAULT, place, fault.replace(f"{entry.path}/", ""))
             if not faults:
+                self._compare(one, place)
                 for text in rules.notes_of(entry.record, self.code):
                     self.report.add(NOTE, place, text)
                 yield rules.Scored.of(one, place)

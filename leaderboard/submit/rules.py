@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.results.summary import config_of
 from vidsuite_core.results.verification import Verified
 from vidsuite_core.support.code import same_code
 from vidsuite_core.support.ids import differences, digest
+from vidsuite_core.support.text import printable
 from vidsuite_core.tasks.base import select_variant, variants
 
 if TYPE_CHECKING:
@@ -23,6 +26,10 @@ CLOCKS = timedelta(hours=1)
 MAX_LINES, MAX_LINE = 200, 4000
 """Lines that a list of texts in a record may have, and characters of one."""
 MAX_NAME = 200
+SLACK = 1.01
+"""How far a speed may be from what its own latencies give, as a factor."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(/[a-z][a-z0-9_]*)?\Z")
+"""Names of plugins and of what they bring, which Unicode has look-alikes of."""
 MAX_CLASSES = 1000
 """Classes that a record may have: confusion matrices grow with their square."""
 LARGEST = 1e18
@@ -87,9 +94,7 @@ def faults_of(record: Record, files: Sequence[str], now: datetime) -> Iterator[s
     weights = {weights.name: weights.sha256 for weights in record.weights}
     if weights != record.score_key.get("weights"):
         yield "its initial weights are not those of its score key"
-    cost = record.efficiency
-    if cost is not None and not (0 < cost.latency_p50 <= cost.latency_p95 and cost.throughput > 0):
-        yield "its cost holds a number that cannot be"
+    yield from _contradictions(record)
     yield from beyond_bounds(record)
     yield from _unwieldy(record)
 
@@ -109,6 +114,26 @@ def beyond_bounds(record: Record) -> Iterator[str]:
         yield f"its seed, folds, phases or cost hold a number below 0 or above {LARGEST:g}"
 
 
+def _contradictions(record: Record) -> Iterator[str]:
+    """What of a record's cost its own latencies, taken one after another, contradict."""
+    cost = record.efficiency
+    if cost is None:
+        return
+    if not (0 < cost.latency_p50 <= cost.latency_p95 and cost.throughput > 0 and all(n > 0 for n in cost.latencies)):
+        yield "its cost holds a number that cannot be"
+        return
+    if not cost.latencies:
+        yield "its cost tells no latencies, from which its speed could be computed"
+        return
+    low, high = min(cost.latencies) / SLACK, max(cost.latencies) * SLACK
+    middle = median(cost.latencies)
+    if not middle / SLACK <= cost.latency_p50 <= middle * SLACK or not low <= cost.latency_p95 <= high:
+        yield f"its latency of {cost.latency_p50:g} s is not the median of its own latencies, {middle:g} s"
+    if not 1 / high <= cost.throughput <= 1 / low:
+        rate = len(cost.latencies) / sum(cost.latencies)
+        yield f"its {cost.throughput:g} samples a second contradict its own latencies, which give {rate:.3g}"
+
+
 def _environment_lacks(record: Record) -> Iterator[str]:
     if "python" not in record.software:
         yield "software: the version of python and of the libraries"
@@ -119,6 +144,9 @@ def _environment_lacks(record: Record) -> Iterator[str]:
 
 
 def _unwieldy(record: Record) -> Iterator[str]:
+    for field in ("plugin", "benchmark", "task", "dataset", "model", "preset"):
+        if not _NAME.match(name := getattr(record.cell, field)):
+            yield f"its {field} {printable(name)[:MAX_NAME]!r} is no name that a plugin can have"
     names = [str(value) for value in record.cell.model_dump().values()]
     if any(len(name) > MAX_NAME or not name.isprintable() for name in (*names, *record.classes)):
         yield f"one of its names is longer than {MAX_NAME} characters, or holds signs that cannot be seen"
