@@ -149,16 +149,23 @@ class ClipSample(Sample):
     Attributes:
         label: index into the dataset's `classes`.
         start, stop: the recording's frames [start, stop).
+        seconds: from when to when, by the recording's times, a clip that is resampled is shown; None is as long as its
+            frames are.
     """
 
     label: int
     start: int
     stop: int
+    seconds: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         self._check(self.start, self.stop)
         if self.start >= self.stop:
             raise VidsuiteError(f"sample {self.id!r} is a clip of no frames, {self.start} to {self.stop}")
+        if self.seconds is not None and not self.seconds[0] < self.seconds[1]:
+            raise VidsuiteError(
+                f"sample {self.id!r} is shown from {self.seconds[0]} to {self.seconds[1]} s; end it later"
+            )
 
     def __len__(self) -> int:
         return self.stop - self.start

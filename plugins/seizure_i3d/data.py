@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,10 @@ from vidsuite_core.support.paths import atomic_write
 
 TABLE = "recordings.json"
 FORMAT = 1
+RATE = 30.0
+"""Frames a second that the paper counts in (section 3.1), and that clips of a varying rate are shown at."""
+_INSTANT = 1e-6
+"""Seconds that two times may differ by and be one: sums of fractions do."""
 CLIP, SHORTEST = 60, 10
 """Frames of a sample, and of the shortest left-over that is kept (paper, section 3.3.3)."""
 
@@ -38,6 +43,23 @@ def slice_samples(frames: int, clip: int = CLIP, shortest: int = SHORTEST) -> li
     if left >= shortest:
         samples.append((whole * clip, frames))
     return samples
+
+
+def cuts(recording: Recording, clip: int, shortest: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number of the first frame, and what a `ClipSample` needs to know, of each sample of a recording.
+
+    Where its rate varies, what is cut are the frames that it has when shown at `RATE`.
+    """
+    times = recording.times
+    if times is None:
+        for start, stop in slice_samples(recording.stop - recording.start, clip, shortest):
+            yield start, {"start": start, "stop": stop}
+        return
+    for number, end in slice_samples(round((recording.until - times[0]) * RATE), clip, shortest):
+        seconds = times[0] + number / RATE, times[0] + end / RATE
+        start = bisect_right(times, seconds[0] + _INSTANT) - 1
+        stop = bisect_left(times, seconds[1] - _INSTANT)
+        yield number, {"start": start, "stop": max(stop, start + 1), "seconds": seconds}
 
 
 def sample_count_bounds(frames: int, recordings: int, clip: int = CLIP, shortest: int = SHORTEST) -> tuple[int, int]:
@@ -68,7 +90,7 @@ class Recording:
         images: file names of the frames in order, where `video` is a folder.
         start, stop: frames [start, stop) of the video that belong to the recording.
         fps: frames per second; on average where `times` are given.
-        times: seconds in the video of each frame in [start, stop), where its rate varies.
+        times: seconds in the video of each frame in [start, stop), where its rate varies; `until` when the last ends.
         sha256: content hash of the whole video.
         content: the same for [start, stop); what caches are keyed by.
         boxes: known regions ("bed", "person") on the first frame, in pixels.
@@ -92,6 +114,7 @@ class Recording:
     boxes: Mapping[str, Box] = field(default_factory=dict)
     value_range: tuple[float, float] | None = None
     times: tuple[float, ...] | None = None
+    until: float = 0.0
     hashes: Mapping[int, str] = field(default_factory=dict)
     decoder: str = ""
     seek: bool = True
@@ -120,7 +143,7 @@ class Recording:
             subject=self.subject,
             planes=(self.source(folder),),
             frames=self.stop - self.start,
-            fps=self.fps,
+            fps=self.fps if self.times is None else RATE,
             content=self.content,
             times=self.times,
             first=self.start,
@@ -186,11 +209,9 @@ class RecordingsDataset(Dataset):
         """All samples, recording by recording in natural order of the names."""
         labels = {name: index for index, name in enumerate(self.class_names())}
         return [
-            ClipSample(
-                id=f"{footage.name}/{start:06d}", footage=footage, label=labels[recording.label], start=start, stop=stop
-            )
+            ClipSample(id=f"{footage.name}/{number:06d}", footage=footage, label=labels[recording.label], **where)
             for recording, footage in ((row, row.footage(self.folder)) for row in self.recordings())
-            for start, stop in slice_samples(footage.frames, self.clip, self.shortest)
+            for number, where in cuts(recording, self.clip, self.shortest)
         ]
 
     def fingerprint(self) -> str:

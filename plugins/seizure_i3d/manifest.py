@@ -29,13 +29,13 @@ from vidsuite_core.datasets import Progress, digest, silent
 from vidsuite_core.preparing.manifest import Findings
 from vidsuite_core.samples import ImageFiles
 from vidsuite_core.support.litter import entries
-from vidsuite_plugins.seizure_i3d.data import Recording, RecordingsDataset, slice_samples
+from vidsuite_plugins.seizure_i3d.data import RATE, Recording, RecordingsDataset, slice_samples
 from vidsuite_plugins.seizure_i3d.manifest_csv import BOXES, TABLE, Row, read_rows
 
 if TYPE_CHECKING:
     from vidsuite_core.media import Examined, Times, Video
 
-FOLDER_FPS = 30.0
+FOLDER_FPS = RATE
 """Frame rate of a folder of frames whose `fps` is empty; the paper's (section 3.1)."""
 
 RATE_TOLERANCE = 0.01
@@ -53,6 +53,7 @@ class Footage:
     total: int
     fps: float
     times: tuple[float, ...] | None
+    until: float
     own_rate: bool
     examined: Examined
     width: int
@@ -131,6 +132,7 @@ class Recordings(RecordingsDataset):
             stop=stop,
             total=total,
             fps=row.fps or _rate(info.fps, times.fps),
+            until=0.0 if times.constant else _until(times, stop),
             own_rate=times.source == "given" and row.fps is not None,
             examined=examined,
             times=None if times.constant else tuple(times.seconds[start:stop].round(9).tolist()),
@@ -155,7 +157,9 @@ class Recordings(RecordingsDataset):
             findings.note(row.number, note)
         if not times.constant:
             steps = np.diff(times.seconds)
-            text = f"varies its rate, {1 / steps.max():.3g} to {1 / steps.min():.3g} frames/s; frames go by their times"
+            text = (
+                f"varies its rate, {1 / steps.max():.3g} to {1 / steps.min():.3g} frames/s; clips are shown at {RATE:g}"
+            )
             findings.note(row.number, text)
         return times
 
@@ -164,14 +168,15 @@ class Recordings(RecordingsDataset):
 
         total, latest = len(times), last_second(times.seconds, times.duration)
         start, stop = times.between(row.start, row.end)
+        counted = _counted(times, start, stop)
         length = f"{times.duration:.2f} s ({total} frames at {times.fps:.4g} frames/s)"
         if row.end is not None and row.end > latest:
             findings.fault(row.number, "end", f"{row.end:g} s is after the video's end, {length}; give at most that")
         elif start >= total:
             findings.fault(row.number, "start", f"{row.start or 0:g} s is after the video's end, {length}")
-        elif not slice_samples(stop - start, self.clip, self.shortest) and not _ends_early(row):
+        elif not slice_samples(counted, self.clip, self.shortest) and not _ends_early(row):
             column = "path" if row.start is None and row.end is None else "end"
-            text = f"leaves {stop - start} frames, and a sample needs {self.shortest}; give a longer recording"
+            text = f"leaves {counted} frames, and a sample needs {self.shortest}; give a longer recording"
             findings.fault(row.number, column, text)
         return start, stop
 
@@ -192,6 +197,18 @@ def _others(folder: Path) -> str:
 def _rate(stated: float, shown: float) -> float:
     """The rate that a file states, which has no rounding in it, unless its frames come at another one."""
     return stated if abs(shown - stated) < RATE_TOLERANCE * stated else shown
+
+
+def _counted(times: Times, start: int, stop: int) -> int:
+    """The frames that samples are cut from: those that are stored, or those shown where the rate varies."""
+    if times.constant or start >= stop:
+        return stop - start
+    return round((_until(times, stop) - times.seconds[start]) * RATE)
+
+
+def _until(times: Times, stop: int) -> float:
+    """Second at which the display of the frame before `stop` ends."""
+    return float(times.seconds[stop]) if stop < len(times) else times.duration
 
 
 def _ends_early(row: Row) -> bool:
@@ -216,6 +233,7 @@ def _recording(row: Row, footage: Footage) -> Recording:
         stop=footage.stop,
         fps=footage.fps,
         times=footage.times,
+        until=footage.until,
         own_rate=footage.own_rate,
         hashes=footage.examined.hashes,
         decoder=decoder_version(),

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 
+from vidsuite_core.engine.data.clips import ReadClip
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_plugins.seizure_i3d.manifest import Recordings
 
@@ -48,12 +49,41 @@ def test_seconds_are_times_at_which_frames_are_shown(tmp_path: Path) -> None:
     dataset = Recordings(tmp_path / "root")
     rows = row("slow", "a.mkv", "x", end="5"), row("fast", "a.mkv", "y", start="5", end="10")
     line = dataset.import_from(manifest(tmp_path, *rows))
-    assert "note: rows 2 and 3: varies its rate, 10 to 50 frames/s; frames go by their times" in line
+    assert "note: rows 2 and 3: varies its rate, 10 to 50 frames/s; clips are shown at 30" in line
     fast, slow = dataset.recordings()
     assert (slow.start, slow.stop, fast.start, fast.stop) == (0, 50, 50, 300)
     assert slow.times == pytest.approx(np.arange(50) / 10, abs=0.001)
     assert fast.times == pytest.approx(5 + np.arange(250) / 50, abs=0.001)
     assert Recordings(tmp_path / "root").recordings() == (fast, slow)
+
+
+def test_clips_of_a_rate_that_varies_are_as_long_as_others(tmp_path: Path) -> None:
+    """Shown at 30 frames/s: 5 s are 150 frames, whether 50 or 250 are stored; each shows what was on at its time."""
+    film(tmp_path / "a.mkv", [*range(0, 500, 10), *range(500, 1000, 2)])
+    dataset = Recordings(tmp_path / "root")
+    rows = row("slow", "a.mkv", "x", end="5"), row("fast", "a.mkv", "y", start="5", end="10")
+    dataset.import_from(manifest(tmp_path, *rows))
+    samples = dataset.samples()
+    assert [sample.id for sample in samples] == [f"{name}/{n:06d}" for name in ("fast", "slow") for n in (0, 60, 120)]
+    read = ReadClip(size=None, channels=1)
+    for sample, length in zip(samples, [60, 60, 30] * 2, strict=True):
+        item = read({"sample": sample})
+        assert (len(item["clip"]), item["fps"]) == (length, 30)
+        begin = int(sample.id[-6:]) / 30
+        shown = item["clip"].mean(axis=(1, 2, 3))  # frame n is as bright as n
+        due = [(begin + n / 30) * (10 if sample.recording == "slow" else 50) for n in range(length)]
+        first = 0 if sample.recording == "slow" else 50
+        assert np.abs((shown - first - np.array(due) + 128) % 256 - 128).max() < 4
+
+
+def test_a_picture_that_stands_long_makes_many_clips_of_one_frame(tmp_path: Path) -> None:
+    film(tmp_path / "a.mkv", [0, 4, 8, 800, 804, *range(808, 1200, 4)])
+    dataset = Recordings(tmp_path / "root")
+    dataset.import_from(manifest(tmp_path, row("r1", "a.mkv", "x", end="8"), row("r2", "a.mkv", "y", start="8")))
+    still = [sample for sample in dataset.samples() if sample.recording == "r1"]
+    assert [len(sample) for sample in still][1:] == [1] * (len(still) - 1)
+    read = ReadClip(size=None, channels=1)
+    assert all(len(read({"sample": sample})["clip"]) == 60 for sample in still[:-1])
 
 
 def test_a_steady_rate_needs_no_times(tmp_path: Path) -> None:

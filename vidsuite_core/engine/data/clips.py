@@ -133,7 +133,8 @@ class ReadClip:
         ends = recording.time(sample.stop - 1) + 1 / recording.fps
         if sample.stop < recording.frames:
             ends = recording.time(sample.stop)
-        shown = resample([recording.time(index) for index in frames], rate, end=ends)
+        begins, ends = sample.seconds or (None, ends)
+        shown = resample([recording.time(index) for index in frames], rate, begins, end=ends)
         return [frames[place] for place in shown.tolist()]
 
     def box(self, recording: Recording) -> tuple[int, int, int, int] | None:
