@@ -39,12 +39,15 @@ class DatasetEntry(_Part):
         protocol: in place of the benchmark's, see `vidsuite_core.protocols.make_folds`.
         cfg: merged over each model's config.
         presets: options that the dataset is opened with, by preset.
+        models: those of a preset's models that say something on it; by default all. Others are run where they are asked
+            for by name.
     """
 
     default: bool = False
     protocol: dict[str, Any] | None = None
     cfg: Options = Field(default_factory=dict)
     presets: dict[str, Options] = Field(default_factory=dict)
+    models: list[str] | None = Field(default=None, min_length=1)
 
 
 class Preset(_Part):
@@ -76,6 +79,12 @@ class Definition(_Part):
             f"presets.{preset}.models names {name!r}, which 'models' lacks{_close(name, self.models)}"
             for preset, part in self.presets.items()
             for name in part.models or ()
+            if name not in self.models
+        ]
+        faults += [
+            f"datasets.{dataset}.models names {name!r}, which 'models' lacks{_close(name, self.models)}"
+            for dataset, entry in self.datasets.items()
+            for name in entry.models or ()
             if name not in self.models
         ]
         faults += [

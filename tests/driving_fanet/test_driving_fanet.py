@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -15,8 +16,9 @@ from called import Called, vidsuite
 from litter import strew
 
 import vidsuite_core as vs
-from vidsuite_core.engine.config import cell_config, named_weights
+from vidsuite_core.engine.config import cell_config, named_weights, runtime_config
 from vidsuite_core.media import count_frames, open_video, probe, write_video
+from vidsuite_core.networks.runs import counted, runs_of
 
 PAPER = Path(__file__).parents[2] / "plugins" / "driving_fanet" / "paper.yaml"
 PEERS = ("fcn18", "bisenet", "fast_scnn")
@@ -52,26 +54,72 @@ def test_specs_name_the_weights_that_configs_name(suite: vs.Suite) -> None:
 def test_the_paper_preset_has_the_papers_numbers(suite: vs.Suite) -> None:
     for model in suite.models.of_plugin("driving_fanet"):
         config = config_of(suite, model.key)
-        assert config["train_cfg"]["max_epochs"] == 30
+        assert config["train_cfg"] == {"by_epoch": False, "max_iters": 30 * 434, "val_interval": 434}
         assert config["train_dataloader"]["batch_size"] == 16
 
 
 @pytest.mark.parametrize(
     ("model", "depth", "run"),
     [
-        ("fanet18", 0, 8),
-        ("fanet18_tca1", 1, 8),
-        ("fanet18_tca2", 2, 8),
-        ("fanet18_tca4", 4, 8),
-        ("fanet18_tca6", 6, 8),
+        ("fanet18", 0, 1),
+        ("fanet18_tca1", 1, 1),
+        ("fanet18_tca2", 2, 1),
+        ("fanet18_tca4", 4, 1),
+        ("fanet18_tca6", 6, 1),
         ("fanet18_homogeneous", 0, 16),
         ("fanet18_tca4_homogeneous", 4, 16),
     ],
 )
 def test_each_row_has_its_depth_and_its_batches(suite: vs.Suite, model: str, depth: int, run: int) -> None:
-    config = config_of(suite, model)
-    assert (config["tca_depth"], config["run"]) == (depth, run)
+    config = runtime_config(config_of(suite, model), {"resnet18_imagenet": None}, 11, [])
+    sampler = config.train_dataloader.batch_sampler
+    assert (sampler.context, sampler.run, sampler.skip) == (depth, run, 6)
     assert suite.models[model].build(num_classes=3).tca_depth == depth
+
+
+@pytest.mark.parametrize("preset", ["quick", "medium", "paper"])
+def test_rows_differ_in_what_they_are_about_and_in_nothing_else(suite: vs.Suite, preset: str) -> None:
+    """The same steps, the same labelled frames in each, the same optimiser, augmentation and schedule."""
+    definition = suite.benchmarks["driving_fanet"].definition()
+    chosen = definition.preset(preset)
+    recipes = {}
+    for name in chosen.models or definition.models:
+        model = suite.models[definition.full_name(name)]
+        if model.plugin != "driving_fanet":
+            continue
+        assert model.spec.config is not None
+        config = cell_config(model.spec.config, preset, [chosen.cfg], {}, "fp32")
+        about = {"model", "tca_depth", "run", "auxiliary", "norm_cfg", "data_preprocessor", "precision"}
+        recipes[name] = {field: value for field, value in config.items() if field not in about}
+        assert config["run"] == (16 if "homogeneous" in name else "config://mixed")
+    assert len(recipes) > 1
+    first, *others = recipes.values()
+    for other in others:
+        assert other == first
+
+
+def test_every_depth_trains_on_the_same_frames_in_the_same_order(suite: vs.Suite, tmp_path: Path) -> None:
+    """By the losses themselves: the labels that count in each step are the same for N = 0 and N = 6."""
+    from mmengine.runner import Runner
+
+    from vidsuite_core.engine.build import import_modules
+
+    samples = suite.datasets["synthetic"].prepare(tmp_path, frames=9, size=[32, 32], sequences=6).samples()
+    counted_labels = []
+    for model in ("fanet18", "fanet18_tca6"):
+        config = runtime_config(config_of(suite, model), {"resnet18_imagenet": None}, 11, [])
+        import_modules(config)
+        loader = {**config.train_dataloader, "batch_size": 4, "collate_fn": {"type": "pseudo_collate"}}
+        loader["dataset"] = {**loader["dataset"], "samples": samples}
+        seen = []
+        for batch in islice(Runner.build_dataloader(loader, seed=3), 4):
+            metas = [sample.metainfo for sample in batch["data_samples"]]
+            names = [f"{meta['sequence']} {meta['draw']}" for meta in metas]
+            used = counted(runs_of(names, [meta["position"] for meta in metas]), config.tca_depth)
+            seen.append([(m["sequence"], m["position"]) for m, use in zip(metas, used, strict=True) if use])
+        assert all(len(step) == 4 for step in seen)
+        counted_labels.append(seen)
+    assert counted_labels[0] == counted_labels[1]
 
 
 def test_reported_rows_are_as_printed(shared: Path) -> None:
@@ -104,7 +152,7 @@ def small(suite: vs.Suite, tmp_path_factory: pytest.TempPathFactory) -> Path:
 protocol: {{type: fixed}}
 datasets: {{synthetic: {{default: true, presets: {{quick: {{frames: 10, size: [64, 48]}}}}}}}}
 models: [fanet18, fanet18_tca4, {", ".join(PEERS)}]
-presets: {{quick: {{timeout: 300, cfg: {{train_cfg: {{max_epochs: 1}}}}}}}}
+presets: {{quick: {{timeout: 300, cfg: {{train_cfg: {{max_iters: 3}}, recalibrate: 2}}}}}}
 """
     )
     spec = vs.BenchmarkSpec(name="small", summary="small", task="video_segmentation", definition=folder / "small.yaml")

@@ -119,6 +119,39 @@ def test_a_sequence_is_predicted_by_one_rank_and_another_may_have_none(toy_env: 
     assert stored(tmp_path)["lags"].tolist() == [1, 2]
 
 
+def test_a_network_with_a_memory_is_scored_again_and_again(toy_env: dict[str, str], tmp_path: Path) -> None:
+    """Two validations and a test, each counting whole sequences on either rank."""
+    suite = vs.load()
+    dataset = suite.datasets["driving_fanet/synthetic"].prepare(
+        tmp_path / "data", frames=8, size=[32, 32], sequences=6, workers=1
+    )
+    recipe = suite.models["driving_fanet/fanet18_tca1"].spec.config
+    assert recipe is not None
+    train = {"train_cfg.max_iters": 2, "train_cfg.val_interval": 1, "train_dataloader.batch_size": 2, "validate": True}
+    config = cell_config(recipe, "quick", [], {**train, "recalibrate": 1}, "fp32")
+    key = {"protocol": {"type": "fixed", "version": 1}, "fold": "fixed", "dataset": dataset.fingerprint()}
+    (tmp_path / "attempt").mkdir()
+    order = Order(
+        score_key={**key, "config": config, "seed": 0, "weights": {"resnet18_imagenet": "random"}},
+        task="vidsuite_core.tasks.video_segmentation:VideoSegmentation",
+        dataset="vidsuite_plugins.driving_fanet.synthetic:Synthetic",
+        root=str(tmp_path / "data"),
+        options=dataset.options,
+        weights={"resnet18_imagenet": None},
+        device="cpu",
+        folder=str(tmp_path / "attempt"),
+        cost=False,
+    )
+    main, _ = two(order, tmp_path, toy_env)
+    arrays = stored(tmp_path)
+    tested = [sample for sample in dataset.samples() if sample.split == "test"]
+    assert arrays["sample_id"].tolist() == [sample.id for sample in tested]
+    assert (arrays["lags"] == np.minimum(arrays["position"], 8)).all()
+    assert main["details"]["batch_norm"]["batches"] == 1
+    log = (tmp_path / "0.log").read_text()
+    assert log.count("inner/miou") >= 2
+
+
 class Frames(list[int]):
     """Frames of sequences, in three groups."""
 

@@ -139,6 +139,21 @@ class TestSelection:
         assert not any("@" in name for name in again)
         np.testing.assert_allclose(again["prob"], arrays["prob"], atol=1e-6)
 
+    def test_curves_of_a_validation_side_take_no_sample_from_training(self) -> None:
+        from types import SimpleNamespace
+
+        from vidsuite_core.engine.cell import _divide
+
+        samples = [
+            SimpleNamespace(id=s, subject=s, split=s.rstrip("0123")) for s in ("train0", "train1", "val0", "test0")
+        ]
+        key = {"protocol": {"type": "fixed", "version": 1}, "fold": "fixed", "seed": 0}
+        found = [
+            _divide(samples, {**key, "config": {"selection": "last", **more}}) for more in ({}, {"validate": True})
+        ]
+        assert [[sample.id for sample in part.inner] for part in found] == [[], ["val0"]]
+        assert [[sample.id for sample in part.train] for part in found] == [["train0", "train1"]] * 2
+
     def test_a_rule_that_can_choose_nothing_fails_with_what_to_do(
         self, toy_env: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

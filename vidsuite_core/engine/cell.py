@@ -191,8 +191,8 @@ def _run(order: Order, course: Course) -> dict[str, Any]:
 def _divide(samples: Sequence[Any], key: Mapping[str, Any]) -> _Parts:
     protocol = {name: value for name, value in key["protocol"].items() if name != "version"}
     fold = next(fold for fold in make_folds(protocol, samples) if fold.name == key["fold"])
-    config, inner = key["config"], fold.val[:0]
-    if config["selection"] == INNER or config.get("validate"):
+    config, inner = key["config"], fold.val if key["config"].get("validate") else ()
+    if config["selection"] == INNER:
         fold, inner = inner_split(fold, samples, key["seed"])
     by_id = {sample.id: sample for sample in samples}
     return _Parts(*([by_id[i] for i in ids] for ids in (fold.train, inner, fold.test)))

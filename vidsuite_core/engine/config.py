@@ -6,7 +6,8 @@ Besides mmengine's own fields (model, train_dataloader, optim_wrapper, train_cfg
                              training side, by subject; never one that was chosen on the scored samples
     paper_rule               "best_on_test" where a paper chose on the samples that it scored: a variant of that name is
                              stored beside, and never ranked
-    validate                 True: the samples that "inner" holds back are scored while training, to show its course
+    validate                 True: the dataset's own validation side, where it has one, is scored in training, to show
+                             the course; nothing is chosen by it unless `selection` says so
     recalibrate              training batches by which batch-norm statistics are settled before anything is scored (see
                              `vidsuite_core.engine.norms`); 0 leaves them as training left them
     threads                  CPU threads to train with, for networks too small to share among cores

@@ -8,20 +8,16 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.model import BaseModel
-from mmengine.registry import MODELS as ROOT
-from mmengine.registry import Registry
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from vidsuite_core.engine.data import Frame, data_sample
 from vidsuite_core.engine.fitting import Items
-from vidsuite_core.engine.registry import DATASETS, TRANSFORMS
+from vidsuite_core.engine.registry import DATASETS, MODELS, TRANSFORMS
 from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.media.labels import read_labels, resize_labels
 from vidsuite_core.media.reader import frame_size
 from vidsuite_core.samples import VOID
-
-MODELS = Registry("model", parent=ROOT, scope="vidsuite")
 
 
 @DATASETS.register_module()

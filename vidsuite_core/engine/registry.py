@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
 from mmengine.registry import DATASETS as ROOT_DATASETS
+from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import Registry
 
@@ -12,4 +13,5 @@ _LOCATIONS = ["vidsuite_core.engine.data"]
 
 DATASETS = Registry("dataset", parent=ROOT_DATASETS, scope="vidsuite", locations=_LOCATIONS)
 TRANSFORMS = Registry("transform", parent=ROOT_TRANSFORMS, scope="vidsuite", locations=_LOCATIONS)
+MODELS = Registry("model", parent=ROOT_MODELS, scope="vidsuite", locations=["vidsuite_core.engine.floors"])
 DATA_SAMPLERS = Registry("data sampler", parent=ROOT_DATA_SAMPLERS, scope="vidsuite", locations=_LOCATIONS)

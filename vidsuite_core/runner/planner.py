@@ -52,21 +52,25 @@ class Planner:
                 f"task {self.task.spec.name} has no outputs beside its predictions; leave '--keep outputs' out"
             )
         models = self._models()
-        return [entry for dataset in self._datasets() for entry in self._plan_dataset(dataset, models, seeds)]
+        return [
+            entry
+            for dataset in self._datasets()
+            for entry in self._plan_dataset(dataset, self._on(dataset, models), seeds)
+        ]
 
     def foresee(self, seeds: Sequence[int]) -> Iterator[str]:
         """A line a cell that a run would have, or a model where the folds need data that are not here; makes none."""
         models = self._models()
         for handle in self._datasets():
             if self._open(handle).is_ready():
-                for entry in self._plan_dataset(handle, models, seeds):
+                for entry in self._plan_dataset(handle, self._on(handle, models), seeds):
                     known = not set(self._weights.unknown) & set(entry.cell.score_key["weights"])
                     yield f"{entry.cell.cell_id if known else '(its id needs the weights)'}  {entry.cell.title}"
                 continue
             self.watcher.say(f"{handle.key} is not here: a run prepares it, or says how to get it, before any cell")
             folds = folds_of(self.definition.protocol_of(handle.key))
             count = f"{folds} folds" if folds else "its folds are known once the data are here"
-            for model in models:
+            for model in self._on(handle, models):
                 self._weights.find(model.key, self._config(model, handle))
                 yield f"{model.key} · {handle.spec.name} · {count}, {len(seeds)} seeds"
 
@@ -110,6 +114,14 @@ class Planner:
         close = get_close_matches(glob, names, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(self.definition.models)}"
         raise UsageError(f"benchmark {self.benchmark.key} has no model {glob!r}; {hint}")
+
+    def _on(self, dataset: DatasetHandle, models: Sequence[ModelHandle]) -> list[ModelHandle]:
+        """Of the models those that the benchmark runs on a dataset; all where the user has named them."""
+        wanted = self.definition.dataset(dataset.key).models
+        if self.options.model is not None or wanted is None:
+            return list(models)
+        keys = {self.definition.full_name(name) for name in wanted}
+        return [model for model in models if model.key in keys]
 
     def _listed_model(self, name: str) -> ModelHandle:
         return self.suite.models[self.definition.full_name(name)]

@@ -1,17 +1,18 @@
 """Training batches made of runs of consecutive frames, for networks that carry something from frame to frame.
 
-A batch of one run of 16 frames is *homogeneous*; one of several shorter runs, from different sequences as a rule, is
-*mixed* (Torgesen, Elatov and Howard, "Temporal Context Aggregation with FANet", section 2.3.2). Of each run the first
-N frames are context for those after them and receive no loss.
+A batch of one long run is *homogeneous*; one of several short runs, from different sequences as a rule, is *mixed*
+(Torgesen, Elatov and Howard, "Temporal Context Aggregation with FANet", section 2.3.2). Before each run come the N
+frames that its first frame looks back on; they train nothing themselves.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, count, islice
 from typing import Any, Protocol
 
+from mmengine.dist import get_rank, get_world_size
 from torch.utils.data import Sampler
 
 from vidsuite_core.engine.registry import DATA_SAMPLERS
@@ -22,110 +23,96 @@ Run = range
 
 
 class Shuffled(Protocol):
-    """The sampler that mmengine builds and tells the epoch: its dataset, seed and epoch are all that is used."""
+    """The sampler that mmengine builds, of which the dataset and the seed are used.
+
+    One that has an `epoch`, as mmengine's DefaultSampler, asks for the batches of that epoch; one that has none, as its
+    InfiniteSampler, for batches without end.
+    """
 
     dataset: Any
     seed: int
-    epoch: int
 
 
 @DATA_SAMPLERS.register_module()
 class SequenceBatches(Sampler[list[tuple[int, int]]]):
     """Batches of (place in the dataset, draw), the draw being the same for the frames of a run.
 
-    Every epoch cuts each sequence into runs anew, from a random first frame on, so that a frame that is context alone
-    in one epoch receives a loss in others, unless it is one of a sequence's first N. Runs are shuffled; batches are
-    filled with runs of full length first, and the shorter ones, from a sequence's ends, take the places left. A batch
-    under half of the size is left out for the epoch, if it is not the only one: statistics of a few frames would
-    mislead batch norm. The greater N is, the fewer frames of a batch receive a loss: (run - N) / run.
+    Every batch has `batch_size` frames that train: `batch_size / run` runs of `run`, each after `context` other frames.
+    Which frames train in which batch does not depend on `context`: networks that look back by different depths learn
+    from the very same labels in the same order.
+
+    Each pass over the data cuts the sequences into runs anew, from a random first frame on, and shuffles these; what is
+    left over at a sequence's ends waits for another pass. Several ranks share the runs.
 
     Args:
-        sampler: mmengine's, see `Shuffled`; its dataset is a `vidsuite.FrameDataset` or `KeyFrameDataset`.
-        batch_size: frames a batch, at most; 16 in the paper.
-        run: frames a run. With `batch_size`, each batch is one run (homogeneous). A shorter sequence is one run.
-        context: N, the depth of the temporal context; runs too short for it are left out.
-        step: frames from one run's beginning to the next one's in a sequence; by default `run`, and a frame comes once
-            an epoch at most, as in the paper. With `run - context` every frame but a sequence's first N receives a loss
-            about once an epoch, and epochs are longer.
+        sampler: see `Shuffled`; its dataset is a `vidsuite.FrameDataset` or `KeyFrameDataset`.
+        batch_size: frames a batch, on each rank, that train.
+        run: of these, frames that follow on one another: 1 takes each by itself, and with `batch_size` all are one run.
+        context: N, the frames before each run.
+        skip: so many frames of a sequence's beginning train nothing, `context` at least. Give the largest depth that is
+            to be compared.
 
     Raises:
-        UsageError: no sequence has a run of N + 1 frames, or runs do not fit into batches.
+        UsageError: these numbers contradict one another, or no sequence has such a run.
     """
 
-    def __init__(
-        self, sampler: Shuffled, batch_size: int, run: int = 8, context: int = 0, step: int | None = None
-    ) -> None:
-        if not context < run <= batch_size:
-            raise UsageError(f"run={run} must be above context={context} and at most the batch size {batch_size}")
-        if step is not None and not 1 <= step <= run:
-            raise UsageError(f"step={step} must be from 1 to run={run}")
-        self.sampler, self.batch_size, self.run, self.context = sampler, batch_size, run, context
-        self.step = step or run
-        self.sequences = [part for part in _consecutive(sampler.dataset) if len(part) > context]
-        if not self.sequences:
-            raise UsageError(
-                f"the training data has no {context + 1} consecutive frames, which context={context} needs"
-            )
+    def __init__(self, sampler: Shuffled, batch_size: int, run: int = 1, context: int = 0, skip: int = 0) -> None:
+        self.skip = max(skip, context)
+        if run < 1 or batch_size % run:
+            raise UsageError(f"run={run} must divide the batch size {batch_size}, so that all batches are equally full")
+        self.sampler, self.run, self.context, self.runs = sampler, run, context, batch_size // run
+        self.stretches = [found for found in self._stretches() if len(found) >= run]
+        needed = f"{run} labelled frames in a row after {self.skip} others, as run={run} and skip={self.skip} need"
+        if not self.stretches:
+            raise UsageError(f"the training data has no {needed}; lower them")
+        if not self._endless and len(self) < 1:
+            raise UsageError(f"the training data has too few runs of {needed} for one batch; count iterations instead")
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        yield from self.batches(self.sampler.epoch)
+        passes = count() if self._endless else [self.sampler.epoch]  # type: ignore[attr-defined]
+        every = chain.from_iterable(map(self.one_pass, passes))
+        own = islice(every, get_rank(), None, get_world_size())
+        for _ in count() if self._endless else range(len(self)):
+            batch = list(islice(own, self.runs))
+            yield [(place, draw) for run, draw in batch for place in range(run.start - self.context, run.stop)]
 
     def __len__(self) -> int:
-        """Batches of the present epoch; a few more or less than in another one."""
-        return len(self.batches(self.sampler.epoch))
+        """Batches of a pass, at least; incomplete ones are none."""
+        fewest = sum((len(stretch) - self._offsets(stretch) + 1) // self.run for stretch in self.stretches)
+        return max(fewest // (self.runs * get_world_size()), 1 if self._endless else 0)
 
-    def batches(self, epoch: int) -> list[list[tuple[int, int]]]:
-        """All batches of an epoch, the same whenever they are asked for."""
-        rng = random.Random(f"{self.sampler.seed} {epoch}")  # noqa: S311
-        runs = [run for sequence in self.sequences for run in self._cut(sequence, rng)]
+    @property
+    def _endless(self) -> bool:
+        return not hasattr(self.sampler, "epoch")
+
+    def one_pass(self, number: int) -> list[tuple[Run, int]]:
+        """All runs of a pass over the data, of the frames that train, each with its draw; the same whenever asked."""
+        rng = random.Random(f"{self.sampler.seed} {number}")  # noqa: S311
+        runs = []
+        for stretch in self.stretches:
+            first = rng.randrange(self._offsets(stretch))
+            runs += [stretch[n : n + self.run] for n in range(first, len(stretch) - self.run + 1, self.run)]
         rng.shuffle(runs)
-        batches = self._pack(sorted(runs, key=len, reverse=True))  # stable: runs of one length stay shuffled
-        large = [batch for batch in batches if 2 * sum(map(len, batch)) >= self.batch_size] or batches[:1]
-        rng.shuffle(large)
-        return [[(place, draw) for run in batch for draw in [rng.getrandbits(32)] for place in run] for batch in large]
+        return [(run, rng.getrandbits(32)) for run in runs]
 
-    def _pack(self, runs: list[Run]) -> list[list[Run]]:
-        """Each run in the first batch that has room for it; where a batch is one run, in one of its own."""
-        if self.run == self.batch_size:
-            return [[run] for run in runs]
-        batches: list[list[Run]] = []
-        rooms: dict[int, int] = {}  # of batches that are not full
-        for run in runs:
-            place = next((place for place, room in rooms.items() if room >= len(run)), None)
-            if place is None:
-                place = len(batches)
-                batches.append([])
-                rooms[place] = self.batch_size
-            batches[place].append(run)
-            rooms[place] -= len(run)
-            if not rooms[place]:
-                del rooms[place]
-        return batches
+    def _offsets(self, stretch: Run) -> int:
+        """From how many of its first frames on a stretch may be cut, so that it has one run at least."""
+        return min(self.run, len(stretch) - self.run + 1)
 
-    def _cut(self, sequence: Run, rng: random.Random) -> Iterator[Run]:
-        """The runs of a sequence; what is left over at either end is a run where it is long enough."""
-        if len(sequence) <= self.run:
-            yield sequence
-            return
-        first = rng.randrange(min(self.step, len(sequence) - self.context))  # leaves room for one run at least
-        if first > self.context:
-            yield sequence[:first]
-        for start in range(first, len(sequence), self.step):
-            run = sequence[start : start + self.run]
-            if len(run) > self.context:
-                yield run
-            if start + self.run >= len(sequence):
-                return
-
-
-def _consecutive(dataset: Any) -> list[Run]:
-    """The longest runs of a dataset's frames, each following on the one before."""
-    frames = [dataset.at(place) for place in range(len(dataset))]
-    borders = [
-        place
-        for place in range(1, len(frames))
-        if (frames[place].footage.name, frames[place].index)
-        != (frames[place - 1].footage.name, frames[place - 1].index + 1)
-    ]
-    edges = [0, *borders, len(frames)]
-    return [range(start, stop) for start, stop in pairwise(edges)]
+    def _stretches(self) -> Iterator[Run]:
+        """The longest stretches of consecutive frames that may train."""
+        dataset = self.sampler.dataset
+        start, before, behind = 0, None, 0  # `behind` counts the frames that lead up to this one
+        for place in range(len(dataset)):
+            frame = dataset.at(place)
+            here = frame.footage.name, frame.index
+            behind = behind + 1 if before == (here[0], here[1] - 1) else 0
+            labelled = getattr(frame, "sample", frame) is not None
+            if not labelled or frame.index < self.skip or behind < self.context or not behind:
+                if start < place:
+                    yield range(start, place)
+                ready = labelled and frame.index >= self.skip and behind >= self.context
+                start = place if ready else place + 1
+            before = here
+        if start < len(dataset):
+            yield range(start, len(dataset))
