@@ -86,6 +86,9 @@ def test_a_cache_that_was_named_is_not_replaced(bare: Path, tmp_path: Path, monk
         surroundings.settle()
     assert paths.cache_home() == tmp_path / "locked" / "cache"
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"].startswith(str(bare))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        surroundings.settle()  # as a process that this one starts: it is said once
     monkeypatch.setenv("VIDSUITE_CACHE", "~ghost/cache")
     with pytest.raises(VidsuiteError, match="VIDSUITE_CACHE=~ghost/cache begins with a home folder"):
         paths.cache_home()
@@ -173,6 +176,8 @@ def test_streams_that_are_no_terminals_are_left_alone() -> None:
 
 
 def test_a_note_is_a_line_whatever_is_asked_of_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in surroundings.LIBRARIES:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("VIDSUITE_CACHE", str(tmp_path / "locked" / "cache"))
     (tmp_path / "locked").mkdir()
     access = os.access

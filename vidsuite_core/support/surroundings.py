@@ -35,7 +35,8 @@ def settle() -> None:
     folder = cache_home() / "libraries"
     if not can_write(folder):
         folder = spare_home() / "libraries"
-        _note(f"the cache {cache_home()} cannot be written: what it lacks is computed again each time")
+        if not LIBRARIES.keys() <= os.environ.keys():  # else it was said by the process that started this one
+            _note(f"the cache {cache_home()} cannot be written: what it lacks is computed again each time")
     for variable, name in LIBRARIES.items():
         os.environ.setdefault(variable, str(folder / name))
     user = user_home()
