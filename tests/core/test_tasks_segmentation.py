@@ -13,6 +13,7 @@ from test_tasks_detection import names
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.samples import FrameSample, Recording
 from vidsuite_core.tasks.base import Task
+from vidsuite_core.tasks.segmentation_counts import centres
 from vidsuite_core.tasks.segmentation_reducer import LAGS
 from vidsuite_core.tasks.video_segmentation import MAX_PIXELS, VideoSegmentation
 
@@ -38,6 +39,31 @@ def test_overlap_by_hand() -> None:
         "sky": None,
     }
     assert details["confusion"] == arrays["confusion"].sum(0).tolist()
+
+
+def test_at_an_eighth_labels_are_those_of_the_cells_centres() -> None:
+    import torch
+
+    rng = np.random.default_rng(0)
+    for shape in ((48, 64), (45, 61), (5, 7), (360, 480)):
+        labels = rng.integers(0, 9, shape).astype(np.uint8)
+        size = tuple(-(-n // 8) for n in shape)
+        expected = torch.nn.functional.interpolate(torch.tensor(labels)[None, None].float(), size, mode="nearest-exact")
+        np.testing.assert_array_equal(centres(labels), expected[0, 0].numpy())
+
+
+def test_the_papers_equations_at_an_eighth_by_hand() -> None:
+    true, found = np.zeros((16, 16), np.uint8), np.ones((16, 16), np.uint8)
+    true[:8, :8] = 255  # void: one cell of four counts in nothing
+    found[:8] = 0  # right above, wrong below
+    arrays = arrays_of(TASK, [frame("a", 0, true=true, found=found)])
+    TASK.check(arrays)
+    assert arrays["eighth"].tolist() == [[[1, 0, 0], [3, 0, 0], [1, 2, 0]]]
+    assert TASK.score(arrays)["image_miou_eighth"] == pytest.approx((1 / 3 + 0) / 2)
+    before_it_was_counted = {name: value for name, value in arrays.items() if name != "eighth"}
+    TASK.check(before_it_was_counted)
+    assert np.isnan(TASK.score(before_it_was_counted)["image_miou_eighth"])
+    assert TASK.score(before_it_was_counted)["image_miou"] == TASK.score(arrays)["image_miou"]
 
 
 def test_a_class_that_is_only_predicted_counts_as_zero() -> None:
@@ -164,6 +190,7 @@ def test_samples_give_position_and_rate_and_outputs_the_rest() -> None:
         "stable": ("i4", (1, 2)),
         "lagged": ("i4", (1, LAGS, 3, 3)),
         "lags": ("i4", (1,)),
+        "eighth": ("i4", (1, 3, 3)),
         "latency": ("f8", (1,)),
     }
     assert {name: value.shape[1:] for name, value in TASK.predictions([]).items()} == {
@@ -191,6 +218,8 @@ def changed(name: str, place: Any, value: Any) -> tuple[str, np.ndarray]:
         changed("boundary", (0, 0), [3, 2, 3, 3]),  # matched more than there are
         changed("boundary", (0, 0), [1, 2, 0, 3]),  # matched on one side alone
         changed("boundary", (0, 0), [1, 1000, 1, 1]),  # more than the class has pixels
+        changed("eighth", (0, 0, 0), 1000),  # more hits than cells
+        changed("eighth", (0, 1), [7, 7, 7, 7]),  # true cells that nothing was predicted for
         changed("stable", 0, [1, 2]),
         changed("stable", 0, [1000, 2]),
         ("stable", np.zeros((20, 3), int)),

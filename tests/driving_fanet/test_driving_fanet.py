@@ -102,6 +102,7 @@ def test_every_depth_trains_on_the_same_frames_in_the_same_order(suite: vs.Suite
     """By the losses themselves: the labels that count in each step are the same for N = 0 and N = 6."""
     from mmengine.runner import Runner
 
+    import vidsuite_core.engine.data  # noqa: F401 (registers what configs name)
     from vidsuite_core.engine.build import import_modules
 
     samples = suite.datasets["synthetic"].prepare(tmp_path, frames=9, size=[32, 32], sequences=6).samples()
@@ -137,9 +138,9 @@ def test_reported_rows_are_as_printed(shared: Path) -> None:
         assert ("†" in rows[name]["miou"]) == ("†" in printed[name][0])
     for column, depth in enumerate((0, 2, 4, 6)):
         scores = rows[f"FANet, N = {depth}"]
-        assert float(scores["miou"]) == pytest.approx(number(printed["Test mIoU (%)"][column]) / 100)
-        assert float(scores["miou_val"]) == pytest.approx(number(printed["Val. mIoU (%)"][column]) / 100)
-        assert float(scores["miou_train"]) == pytest.approx(number(printed["Train mIoU (%)"][column]) / 100)
+        assert float(scores["image_micro_iou"]) == pytest.approx(number(printed["Test mIoU (%)"][column]) / 100)
+        assert float(scores["image_micro_iou_val"]) == pytest.approx(number(printed["Val. mIoU (%)"][column]) / 100)
+        assert float(scores["image_micro_iou_train"]) == pytest.approx(number(printed["Train mIoU (%)"][column]) / 100)
         assert float(scores["fps_paper"]) == number(printed["Speed (FPS)"][column])
 
 

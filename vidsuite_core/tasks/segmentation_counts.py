@@ -166,6 +166,16 @@ def _near(one: _Boundary, other: _Boundary, shape: tuple[int, ...], widths: Sequ
     return near
 
 
+def centres(labels: np.ndarray, step: int = 8) -> np.ndarray:
+    """Of a label map (H, W) the labels at the centres of cells of step x step pixels: (ceil(H / step), ceil(W / step)).
+
+    The same places as torch's "nearest-exact" interpolation to that size takes.
+    """
+    places = [((np.arange(-(-n // step)) + 0.5) * (n / -(-n // step))).astype(int) for n in labels.shape]
+    found: np.ndarray = labels[np.ix_(*places)]
+    return found
+
+
 def class_counts(confusion: np.ndarray) -> np.ndarray:
     """(..., 3, K) float: pixels hit, true and predicted of each class, from counts (..., K, K)."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)

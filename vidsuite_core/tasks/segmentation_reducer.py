@@ -16,7 +16,10 @@ from vidsuite_core.support.paths import inside
 from vidsuite_core.tasks.base import Reducer
 from vidsuite_core.tasks.segmentation_counts import (
     boundary_counts,
+    centres,
     changed_pixels,
+    class_counts,
+    confusion,
     lagged_confusions,
     stable_counts,
 )
@@ -105,6 +108,7 @@ class FrameReducer(Reducer):
             "stable": np.zeros(2, np.int32) if before is None else stable_counts(truth, before, maps[0], maps[1]),
             "lagged": lagged,
             "lags": len(maps) - 1,
+            "eighth": class_counts(confusion(centres(truth), centres(maps[0]), self.classes)),
         }
 
 

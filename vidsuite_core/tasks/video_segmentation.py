@@ -8,6 +8,8 @@ Stored arrays, for N labelled frames and K classes; pixels whose true label is v
   0 where that frame is not labelled.
 - `lagged` (N, 8, K, K): as `confusion`, with the predictions made for the frames 1 to 8 before, as far as there are:
   `lags` (N,) of them, and zeros beyond.
+- `eighth` (N, 3, K): of the cells of 8x8 pixels, taken at their centres, those hit, true and predicted of each class;
+  records from before it was counted lack it.
 - `latency` (N,): seconds that the prediction took; NaN where it was not timed.
 - `position` (N,), `fps` (N,): the frame's index in its sequence (`recording`), and the sequence's frames per second.
 
@@ -59,6 +61,8 @@ class VideoSegmentation(Task):
       "Temporal Context Aggregation with FANet", section 2.3.1. They divide by the number of classes, and leave open
       what a class counts that is neither in an image's truth nor in its prediction, 0/0. Here it is left out of that
       image's mean: as 0, a perfect prediction would not reach 1; as 1, an image would gain by what it does not show.
+    - `image_miou_eighth`: the same on label maps at 1/8 of the size, where that paper's network answers and its target
+      is taken (section 2.3.1). Not known, NaN, where it was not counted.
     - `image_micro_iou`: of each image one IoU over all its pixels and classes, averaged over images, which is what that
       paper's code computes on its videos. Frequent classes decide it, so it is mostly the higher.
     - `boundary_f1`: F1 of boundary precision and recall of each class that has a true boundary in an image, averaged
@@ -83,7 +87,8 @@ class VideoSegmentation(Task):
         ScoreInfo("boundary_f1", "boundary F1"),
         ScoreInfo("image_miou", "mIoU per image"),
         ScoreInfo("pixel_accuracy", "pixel accuracy"),
-        ScoreInfo("image_micro_iou", "micro IoU per image", in_tables=False),
+        ScoreInfo("image_micro_iou", "micro IoU per image"),
+        ScoreInfo("image_miou_eighth", "mIoU per image at 1/8", in_tables=False),
     )
 
     def targets(self, samples: Sequence[FrameSample]) -> dict[str, np.ndarray]:
@@ -113,13 +118,15 @@ class VideoSegmentation(Task):
             "stable": ("int32", (2,)),
             "lagged": ("int32", (LAGS, k, k)),
             "lags": ("int32", ()),
+            "eighth": ("int32", (3, k)),
             "latency": ("float64", ()),
         }
 
     def check(self, arrays: Arrays) -> None:
         """See `Task.check`: what counts the same pixels must agree, and times be possible."""
         count = check_samples(arrays)
-        for name, (dtype, shape) in {**self._form(), "position": ("int32", ()), "fps": ("float64", ())}.items():
+        form = {name: kind for name, kind in self._form().items() if name != "eighth" or name in arrays}
+        for name, (dtype, shape) in {**form, "position": ("int32", ()), "fps": ("float64", ())}.items():
             value = require(arrays, name, "f" if dtype == "float64" else "iu", count, *shape)
             if dtype == "int32" and ((value < 0).any() or (value > MAX_PIXELS).any()):
                 raise VidsuiteError(f"predictions' {name!r} holds numbers below 0 or above {MAX_PIXELS}")
@@ -131,9 +138,7 @@ class VideoSegmentation(Task):
             raise VidsuiteError(f"predictions' 'latency' must be {low:g} to {high:g} seconds, or NaN if not timed")
         if not ((fps > 0) & (fps <= MAX_FPS)).all():
             raise VidsuiteError(f"predictions' 'fps' must be above 0 and at most {MAX_FPS:g}")
-        _check_counts(
-            {name: arrays[name].astype(np.int64) for name, (kind, _) in self._form().items() if kind[0] == "i"}
-        )
+        _check_counts({name: arrays[name].astype(np.int64) for name, (kind, _) in form.items() if kind[0] == "i"})
         _check_runs(arrays["recording"], arrays["position"].astype(np.int64), arrays["lags"].astype(np.int64))
 
     def score(self, arrays: Arrays) -> dict[str, float]:
@@ -210,6 +215,7 @@ def _sums(arrays: Arrays) -> dict[str, np.ndarray]:
         "image_miou": mean_iou(counts),
         "image_micro_iou": ratio(every[:, 0], every[:, 1] + every[:, 2] - every[:, 0]),
         "boundary_f1": nan_mean(boundary_f1(arrays["boundary"])),
+        "image_miou_eighth": mean_iou(_eighth(arrays)),
     }
     return {
         "miou": counts,
@@ -219,9 +225,15 @@ def _sums(arrays: Arrays) -> dict[str, np.ndarray]:
     }
 
 
+def _eighth(arrays: Arrays) -> np.ndarray:
+    """(N, 3, K) counts at 1/8; of records that lack them none, by which nothing is defined."""
+    found: np.ndarray = arrays.get("eighth", np.zeros((len(arrays["confusion"]), 3, 1))).astype(float)
+    return found
+
+
 def _scores(sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Scores (...) from sums (..., 3, K) of class counts, and (..., 2) of parts and wholes."""
-    means = ("image_miou", "boundary_f1", "temporal_consistency", "image_micro_iou")
+    means = ("image_miou", "boundary_f1", "temporal_consistency", "image_micro_iou", "image_miou_eighth")
     every = sums["miou"].sum(-1)
     return {
         "miou": mean_iou(sums["miou"]),
@@ -240,6 +252,11 @@ def _check_counts(arrays: Arrays) -> None:
         raise VidsuiteError("predictions' 'boundary' matches more pixels than there are, or one side alone")
     if (stable[:, 1] > stable[:, 0]).any() or (stable[:, 0] > true.sum(1)).any():
         raise VidsuiteError("predictions' 'stable' counts more pixels than there are")
+    hits, whole, answered = np.moveaxis(_eighth(arrays), 1, 0)
+    if (hits > np.minimum(whole, answered)).any() or (whole.sum(1) != answered.sum(1)).any():
+        raise VidsuiteError("predictions' 'eighth' hits more cells than there are, or does not predict each once")
+    if (whole.sum(1) > true.sum(1)).any():
+        raise VidsuiteError("predictions' 'eighth' counts more cells than there are pixels")
     stored = np.arange(LAGS) < arrays["lags"][:, None]
     if (arrays["lags"] > LAGS).any() or (arrays["lagged"].sum(-1) != stored[..., None] * true[:, None]).any():
         raise VidsuiteError("predictions' 'lagged' counts other true pixels than 'confusion', or not 'lags' times")
