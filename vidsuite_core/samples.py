@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, overload
@@ -54,7 +54,7 @@ Frames: TypeAlias = "Path | Sequence[Path] | np.ndarray"
 """Where frames lie: a video file, image files, or memory: uint8 or uint16 (T, H, W, C) with C = 1 or 3."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Recording:
     """Frames of one subject, or of one place, that follow on one another.
 
@@ -104,8 +104,16 @@ class Recording:
         if not all(before < after for before, after in pairwise((-math.inf, *times, math.inf))):
             raise VidsuiteError(f"recording {self.name!r} has times that do not rise, or are not finite")
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Recording) and self._compared() == other._compared()
+
     def __hash__(self) -> int:  # that of all fields would go through all frames' names
         return hash((self.name, self.content, self.frames))
+
+    def _compared(self) -> tuple[object, ...]:
+        """What makes two recordings the same one; frames in memory are the same only where they are one array."""
+        planes = tuple(id(plane) if hasattr(plane, "dtype") else plane for plane in self.planes)
+        return planes, *(getattr(self, each.name) for each in fields(self) if each.name != "planes")
 
     def time(self, index: int) -> float:
         """Seconds of frame `index`."""

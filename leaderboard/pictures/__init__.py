@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,25 +18,26 @@ from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.results.store import KEPT, Attempt, Store
 from vidsuite_core.results.summary import config_of, place_of
 from vidsuite_core.results.verification import verified
-from vidsuite_core.samples import ClipSample, FrameSample
 from vidsuite_core.specs import resolve
 from vidsuite_core.support.ids import digest
 from vidsuite_core.support.paths import inside, temporary_file
 from vidsuite_core.support.text import printable
 from vidsuite_core.tasks.base import select_variant
-from vidsuite_leaderboard.pictures import drawing
-from vidsuite_leaderboard.pictures.outputs import opened_maps
+from vidsuite_leaderboard.pictures.outputs import opened_outputs
 
 if TYPE_CHECKING:
     import numpy as np
 
     from vidsuite_core.datasets import Dataset
+    from vidsuite_core.media.overlay import RGB
     from vidsuite_core.results.verification import Verified
     from vidsuite_core.suite import DatasetHandle, Suite
     from vidsuite_core.tasks.base import Example
 
 Progress = Callable[[str, int, int], None]
 LIST = "pictures.json"
+QUALITY = 85
+"""Of the JPEG files."""
 _RIGHT = {"right": True, "wrong": False}
 
 
@@ -139,7 +141,7 @@ def _draw(suite: Suite, datasets: _Datasets, members: Sequence[Attempt], out: Pa
     missing = [example.sample_id for example in examples if example.sample_id not in samples]
     if missing:
         raise _Left(f"predicts sample {missing[0]!r}, which its dataset lacks")
-    pictures = _pictures(one.attempt, examples, samples, dataset)
+    pictures = _pictures(one, examples, samples, dataset.palette())
     _write(inside(out, one.attempt.record.attempt), examples, pictures)
     return len(pictures)
 
@@ -161,17 +163,27 @@ def _choose(suite: Suite, members: Sequence[Attempt], outputs: str) -> Verified:
 
 
 def _pictures(
-    attempt: Attempt, examples: Sequence[Example], samples: Mapping[str, Any], dataset: Dataset
+    one: Verified, examples: Sequence[Example], samples: Mapping[str, Any], palette: Sequence[RGB]
 ) -> list[np.ndarray]:
     """The picture of each example, RGB uint8."""
-    chosen = [samples[example.sample_id] for example in examples]
-    if all(isinstance(sample, ClipSample) for sample in chosen):
-        return [drawing.clip_picture(sample) for sample in chosen]
-    if not all(isinstance(sample, FrameSample) for sample in chosen):
-        raise _Left(f"nothing here draws a {type(chosen[0]).__name__}", f"task {attempt.record.cell.task}")
-    classes = len(dataset.class_names())
-    with opened_maps(attempt.path / KEPT["outputs"]) as maps:
-        return [drawing.frame_picture(s, maps.read(s.id, classes), dataset.palette()) for s in chosen]
+    arrays, task = select_variant(one.arrays), one.task
+    places = {str(name): place for place, name in enumerate(arrays["sample_id"])}
+    with ExitStack() as stack:
+        kept = stack.enter_context(opened_outputs(one.attempt.path / KEPT["outputs"])) if task.outputs else None
+        pictures = []
+        for example in examples:
+            output = kept.read(task.output_name(example.sample_id)) if kept else None
+            prediction = task.prediction(arrays, places[example.sample_id], output)
+            pictures.append(task.draw(samples[example.sample_id], prediction, palette))
+    return pictures
+
+
+def _jpeg(picture: np.ndarray) -> bytes:
+    """RGB uint8 (H, W, 3) as a JPEG file's bytes."""
+    import cv2
+
+    data: bytes = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+    return data
 
 
 def _write(folder: Path, examples: Sequence[Example], pictures: Sequence[np.ndarray]) -> None:
@@ -186,7 +198,7 @@ def _write(folder: Path, examples: Sequence[Example], pictures: Sequence[np.ndar
             caption = example.caption if right is not None else f"{example.group}: {example.caption}"
             lines.append({"file": f"{number}.jpg", "caption": printable(caption)[:400], "right": right})
             with temporary_file(folder / f"{number}.jpg") as part:
-                part.write_bytes(drawing.jpeg(picture))
+                part.write_bytes(_jpeg(picture))
         with temporary_file(folder / LIST) as part:
             part.write_text(json.dumps(lines, indent=1), encoding="utf-8")
     except OSError as error:

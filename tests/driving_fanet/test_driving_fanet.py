@@ -289,7 +289,7 @@ def test_stream_refuses_in_one_line_what_it_cannot_do(tmp_path: Path) -> None:
     write_video(tmp_path / "in.mp4", np.zeros((2, 64, 64, 3), np.uint8), 12)
     arguments = ("--input", str(tmp_path / "in.mp4"), "--out", str(tmp_path / "out.mp4"))
     (tmp_path / "empty").mkdir()
-    assert "takes models of video_segmentation" in stream("seizure_i3d/i3d_lstm_fc", *arguments, check=2).stderr
+    assert "say how many frames make one" in stream("seizure_i3d/i3d_finetuned", *arguments, check=2).stderr
     folder = ("--input", str(tmp_path / "empty"), "--out", str(tmp_path / "out.mp4"))
     assert "holds no images" in stream("fanet18", *folder, check=2).stderr
     (tmp_path / "w.pth").write_bytes(b"no weights")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import Compose
 
 from vidsuite_core import openmmlab
 from vidsuite_core.engine.data import KeyFrameDataset, PackKeyFrame, ReadKeyFrame
 from vidsuite_core.errors import UsageError
-from vidsuite_core.samples import KeyFrameSample, Recording
+from vidsuite_core.samples import ImageFiles, KeyFrameSample, Recording
 from vidsuite_core.tasks.action_detection import ActionDetection
 
 openmmlab.prepare()
@@ -81,15 +83,23 @@ def test_mmdet_s_own_transforms_and_packer_take_it_on() -> None:
     assert item["data_samples"].scale_factor == (2, 2)
 
 
-def test_consecutive_clips_are_not_decoded_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    from vidsuite_core.media import open_video, reader
+def test_consecutive_clips_are_not_decoded_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from vidsuite_core.media import images
 
-    opened = []
-    monkeypatch.setattr(reader, "open_video", lambda source: opened.append(1) or open_video(source))
-    read = Compose([ReadKeyFrame(length=4, size=(9, 9))])
+    names = tuple(f"{number}.png" for number in range(20))
+    for number, name in enumerate(names):
+        cv2.imwrite(str(tmp_path / name), np.full((8, 8), number, np.uint8))
+    files = Recording(
+        name="f", subject="s", planes=(ImageFiles(tmp_path, names),), frames=20, fps=10, content=str(tmp_path)
+    )
+    decoded, read_image = [], images.read_image
+    monkeypatch.setattr(images, "read_image", lambda file: decoded.append(file.stem) or read_image(file))
+    read = ReadKeyFrame(length=4, size=(9, 9))
     for index in (10, 11, 11, 12):
-        assert read({"sample": sample(index)})["clip"][-1, 0, 0, 0] == index
-    assert len(opened) == 3  # the third is in the memory as a whole
+        sample = KeyFrameSample(id=str(index), footage=files, index=index)
+        assert read({"sample": sample})["clip"][-1, 0, 0, 0] == index
+    assert sorted(set(decoded), key=int) == ["0", "7", "8", "9", "10", "11", "12"]
+    assert len(decoded) == 7  # the first for the size
 
 
 def test_the_task_takes_its_targets_from_the_samples() -> None:

@@ -5,36 +5,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import vidsuite_core as vs
-from vidsuite_core.results.store import Attempt, Store
+from vidsuite_core.results.store import Attempt
 
 NAMES = {"crossing": 12, "growing": 4, "passing": 39}
 
 
-@pytest.fixture(scope="module")
-def ran(toy_tasks_path: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Attempt], str]:
-    """The attempts at all three cells by their benchmark's name, and what was printed."""
-    home = tmp_path_factory.mktemp("ran")
-    path = os.pathsep.join(filter(None, [str(toy_tasks_path), os.environ.get("PYTHONPATH", "")]))
-    env = {**os.environ, "PYTHONPATH": path, "VIDSUITE_CACHE": str(home / "cache")}
-    command = [sys.executable, "-P", "-m", "vidsuite_core.cli", "bench", "--plugin", "toy_tasks"]
-    done = subprocess.run([*command, "--out", str(home / "runs")], env=env, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    attempts = [one for one in Store(home / "runs").everything() if isinstance(one, Attempt)]
-    return {one.record.cell.benchmark.partition("/")[2]: one for one in attempts}, done.stdout
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_a_cell_runs_from_files_to_scores(ran: tuple[dict[str, Attempt], str], name: str) -> None:
-    attempts, printed = ran
+def test_a_cell_runs_from_files_to_scores(toy_tasks_ran: tuple[dict[str, Attempt], str], name: str) -> None:
+    attempts, printed = toy_tasks_ran
     record, arrays = attempts[name].record, attempts[name].predictions()
     assert record.status == "ok", record.reason
     assert f"tiny_{name}" in printed
@@ -46,16 +28,16 @@ def test_a_cell_runs_from_files_to_scores(ran: tuple[dict[str, Attempt], str], n
     assert first > {"crossing": 0.9, "growing": 0.6, "passing": 0.9}[name]
 
 
-def test_padded_moments_do_not_count(ran: tuple[dict[str, Attempt], str]) -> None:
-    arrays = ran[0]["growing"].predictions()
+def test_padded_moments_do_not_count(toy_tasks_ran: tuple[dict[str, Attempt], str]) -> None:
+    arrays = toy_tasks_ran[0]["growing"].predictions()
     counts = dict(zip(arrays["sample_id"].tolist(), arrays["counts"].tolist(), strict=True))
     assert counts["r9"] == [True, True, True, False]  # three hours
     assert counts["r10"][:3] == [True, True, True]
 
 
-def test_boxes_are_in_pixels_of_the_frame_as_it_was(ran: tuple[dict[str, Attempt], str]) -> None:
+def test_boxes_are_in_pixels_of_the_frame_as_it_was(toy_tasks_ran: tuple[dict[str, Attempt], str]) -> None:
     """The network saw 40 x 24 pixels of 80 x 48."""
-    arrays = ran[0]["passing"].predictions()
+    arrays = toy_tasks_ran[0]["passing"].predictions()
     assert len(np.unique(arrays["true_frame"])) == len(arrays["sample_id"]) - 3  # no box in one frame of each video
     assert sorted(arrays["frame"]) == sorted(arrays["true_frame"])
     for frame, box in zip(arrays["frame"], arrays["box"], strict=True):

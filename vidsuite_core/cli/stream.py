@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import statistics
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +15,21 @@ import click
 
 from vidsuite_core.cli.numbers import Finite
 from vidsuite_core.errors import UsageError
+from vidsuite_core.specs import resolve
 from vidsuite_core.suite import load
+from vidsuite_core.support.litter import entries
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from vidsuite_core.cli.progress import Watcher
     from vidsuite_core.datasets import Dataset
+    from vidsuite_core.engine.streaming import Streamer
+    from vidsuite_core.media import Video
     from vidsuite_core.results.record import Record
+    from vidsuite_core.samples import Recording
     from vidsuite_core.suite import DatasetHandle, ModelHandle, Suite
+    from vidsuite_core.tasks.base import Task
 
 NOT_THE_NETWORK = ("pretrained", "precision")
 """Fields of a model that other weights, or another device, make no matter."""
@@ -50,48 +59,48 @@ SMOOTHED = 10
     "--fps", type=Finite(1, 1000), help=f"In place of what the video states; {UNSTATED:g} where it states none."
 )
 @click.option("--frames", "limit", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
+@click.option("--window", type=click.IntRange(1), metavar="N", help="Frames that a clip holds, for models of clips.")
 @click.option("--opacity", type=Finite(0, 1), default=0.5, show_default=True, help="Of the labels.")
 def stream(model: str, source: Path, out: Path, **options: Any) -> int:
-    """Segment a video frame by frame with MODEL and write it with its labels over it, fps shown."""
+    """Run MODEL on a video frame by frame and write it with what is predicted drawn on it, fps shown.
+
+    What it takes and shows is its task's: label maps, boxes, or a bar of the classes' chances. Models of moments take
+    each frame for a moment; a folder of folders of images is one with several focal planes.
+    """
     from rich.console import Console
 
     from vidsuite_core.cli.progress import watcher_for
-    from vidsuite_core.media import count_frames, open_video, write_video
-    from vidsuite_core.media.reader import to_uint8
-    from vidsuite_core.samples import Recording
+    from vidsuite_core.media import write_video
 
     suite = load()
     handle = suite.models[model]
-    if handle.spec.task != "video_segmentation":
-        raise UsageError(f"{handle.key} is for task {handle.spec.task}; 'stream' takes models of video_segmentation")
+    if not resolve(suite.tasks[handle.spec.task].spec.builder).streamer:
+        raise UsageError(f"{handle.key} is for task {handle.spec.task}, which runs on no stream")
     _check_target(out, source)
-    if not source.is_file() and not source.is_dir():
-        raise UsageError(f"--input {source} is neither a file nor a folder")
-    frames = source if source.is_file() else _images(source)
     console = Console()
-    with watcher_for(console) as watcher, open_video(frames) as video:
-        if min(video.info.width, video.info.height) < SMALLEST:
-            raise UsageError(f"{source} has frames of {video.info.width}x{video.info.height}; {SMALLEST} is the least")
-        total = min(count_frames(frames), options["limit"] or 10**9)
-        fps = float(options["fps"] or video.info.fps or UNSTATED)
-        footage = Recording(name=str(source), subject="", planes=(frames,), frames=total, fps=fps, content="")
-        viewer = _viewer(suite, handle, options)
+    with watcher_for(console) as watcher, _opened(source, options["limit"]) as film:
+        fps = float(options["fps"] or film.fps or UNSTATED)
+        viewer = _viewer(suite, handle, {**options, "fps": fps}, watcher)
+        if len(film.planes) > 1 and viewer.streamer.takes != "moment":
+            raise UsageError(
+                f"{handle.key} takes frames; --input {source} holds {len(film.planes)} folders, so name one"
+            )
         clock: list[float] = []
 
         def drawn() -> Iterator[np.ndarray]:
-            for number, frame in enumerate(video.frames(0, total), 1):
-                yield viewer.draw(to_uint8(frame, footage), clock)
+            for number, planes in enumerate(film.frames(), 1):
+                yield viewer.draw(planes, clock)
                 live = f"{handle.key} {_rate(clock)}" if console.is_terminal else handle.key
-                watcher.preparing(live, number, total)
+                watcher.preparing(live, number, film.count)
 
         write_video(out, drawn(), fps)
-        notes = video.info.notes
+        notes = dict.fromkeys(note for plane in film.planes for note in plane.info.notes)
     timed = clock[1:] or clock  # the first builds what later ones reuse
     said = options["weights"].name if options["weights"] else "random weights"
     seconds = statistics.median(timed)
     click.echo(
-        f"{total} frames with {said}, classes of {viewer.name}: median {1000 * seconds:.1f} ms a frame, "
-        f"{1 / seconds:.1f} fps on {viewer.device} (the video has {fps:g}); written to {out}"
+        f"{film.count} frames with {said}, classes of {viewer.name}: median {1000 * seconds:.1f} ms a "
+        f"{viewer.streamer.takes}, {1 / seconds:.1f} fps on {viewer.device} (the video has {fps:g}); written to {out}"
     )
     for note in notes:
         click.echo(f"note: the input was {note}")
@@ -99,10 +108,67 @@ def stream(model: str, source: Path, out: Path, **options: Any) -> int:
 
 
 @dataclass
-class _Viewer:
-    """Draws what a network sees in each frame."""
+class _Film:
+    """What comes in: one video, or one a focal plane."""
 
-    segment: Any
+    planes: list[Video]
+    footage: Recording
+
+    @property
+    def fps(self) -> float:
+        """As the file states it; 0.0 where it does not."""
+        return self.planes[0].info.fps
+
+    @property
+    def count(self) -> int:
+        """Of the frames that are to be shown."""
+        return self.footage.frames
+
+    def frames(self) -> Iterator[list[np.ndarray]]:
+        """Each frame, uint8 (H, W, C), of all planes."""
+        from vidsuite_core.media.reader import to_uint8
+
+        for planes in zip(*(plane.frames(0, self.count) for plane in self.planes), strict=True):
+            yield [to_uint8(frame, self.footage) for frame in planes]
+
+
+@contextmanager
+def _opened(source: Path, limit: int | None) -> Iterator[_Film]:
+    from vidsuite_core.media import open_video
+    from vidsuite_core.samples import Recording
+
+    if not source.is_file() and not source.is_dir():
+        raise UsageError(f"--input {source} is neither a file nor a folder")
+    folders = [path for path in entries(source) if path.is_dir()] if source.is_dir() else []
+    with ExitStack() as stack:
+        sources = [source] if source.is_file() else [_images(folder) for folder in folders or [source]]
+        planes = [stack.enter_context(open_video(one)) for one in sources]
+        counts = {plane.count() for plane in planes}
+        if len(counts) > 1:
+            raise UsageError(f"{source} has planes of {min(counts)} to {max(counts)} images; give each as many")
+        info = planes[0].info
+        if min(info.width, info.height) < SMALLEST:
+            raise UsageError(f"{source} has frames of {info.width}x{info.height}; {SMALLEST} is the least")
+        (count,) = counts
+        yield _Film(
+            planes,
+            Recording(
+                name=str(source),
+                subject="",
+                planes=tuple(sources),
+                frames=min(count, limit or count),
+                fps=info.fps or UNSTATED,
+                content="",
+            ),
+        )
+
+
+@dataclass
+class _Viewer:
+    """Draws what a model predicts of each frame."""
+
+    streamer: Streamer
+    task: Task
     dataset: Dataset
     device: str
     opacity: float
@@ -110,16 +176,19 @@ class _Viewer:
     name: str
     legend: Any = field(default=None)
 
-    def draw(self, frame: np.ndarray, clock: list[float]) -> np.ndarray:
-        """The 8-bit frame (H, W, C) under its labels, captioned, over the legend; even sizes, as H.264 needs them."""
+    def draw(self, planes: list[np.ndarray], clock: list[float]) -> np.ndarray:
+        """The frame with what is predicted, captioned, over the legend; even sizes, as H.264 needs them."""
         import numpy as np
 
-        from vidsuite_core.media.overlay import caption, legend, overlay
+        from vidsuite_core.media.overlay import caption, legend
 
-        image = np.ascontiguousarray(np.repeat(frame, 3, axis=2) if frame.shape[2] == 1 else frame)
-        labels, seconds = self.segment(image)
-        clock.append(seconds)
-        picture = overlay(image, labels, self.dataset.palette(), self.opacity)
+        middle = planes[len(planes) // 2]
+        image = np.ascontiguousarray(np.repeat(middle, 3, axis=2) if middle.shape[2] == 1 else middle)
+        seen = np.stack(planes) if self.streamer.takes == "moment" else image
+        start = time.perf_counter()
+        prediction = self.streamer.step(seen)
+        clock.append(time.perf_counter() - start)
+        picture = self.task.draw_on(image, prediction, self.dataset.palette(), self.opacity)
         picture = caption(picture, f"{_rate(clock)}{self.note}")
         height, width = (size - size % 2 for size in picture.shape[:2])
         if self.legend is None:
@@ -127,9 +196,9 @@ class _Viewer:
         return np.concatenate([picture[:height, :width], self.legend])
 
 
-def _viewer(suite: Suite, handle: ModelHandle, options: dict[str, Any]) -> _Viewer:
+def _viewer(suite: Suite, handle: ModelHandle, options: dict[str, Any], watcher: Watcher) -> _Viewer:
     from vidsuite_core.engine.config import cell_config, parse_options
-    from vidsuite_core.engine.segmenter import Segmenter
+    from vidsuite_core.engine.streaming import StreamOptions
     from vidsuite_core.runner.devices import parse_devices
 
     slots = parse_devices(options["device"])
@@ -149,10 +218,36 @@ def _viewer(suite: Suite, handle: ModelHandle, options: dict[str, Any]) -> _View
     dataset = found.open()
     if trained is not None and tuple(trained.classes) != dataset.class_names():
         raise UsageError(f"{options['weights']} was trained on the classes of {trained.cell.dataset}, not of {name}")
-    classes, device = dataset.class_names(), "cuda" if slots[0].on_gpu else "cpu"
-    segmenter = Segmenter(config, len(classes), options["weights"], device, handle.key)
+    task = suite.tasks[handle.spec.task].open(dataset.class_names())
+    streamer = resolve(task.streamer)(
+        StreamOptions(
+            config=config,
+            classes=len(dataset.class_names()),
+            weights=options["weights"],
+            device="cuda" if slots[0].on_gpu else "cpu",
+            name=handle.key,
+            files=_files(suite, handle, config, watcher),
+            fps=options["fps"],
+            window=options["window"],
+        )
+    )
     note = "" if options["weights"] else "  RANDOM WEIGHTS"
-    return _Viewer(segmenter, dataset, slots[0].kind, options["opacity"], note, found.key)
+    return _Viewer(streamer, task, dataset, slots[0].kind, options["opacity"], note, found.key)
+
+
+def _files(suite: Suite, handle: ModelHandle, config: Mapping[str, Any], watcher: Watcher) -> dict[str, str | None]:
+    """The files of weights that the input pipeline names, as a feature extractor's; a stream needs them."""
+    from vidsuite_core.engine.config import FIELD, named_weights
+    from vidsuite_core.engine.training import loader_of
+    from vidsuite_core.runner.initial_weights import InitialWeights
+
+    pipeline = loader_of(config, "test")["dataset"]
+    while isinstance(pipeline, str) and pipeline.startswith(FIELD):
+        pipeline = config[pipeline.removeprefix(FIELD)]
+    if not named_weights(pipeline):
+        return {}
+    weights = InitialWeights(suite, [], False, watcher.say, watcher.preparing)
+    return weights.find(handle.key, pipeline).files
 
 
 def _trained(handle: ModelHandle, weights: Path | None) -> Record | None:

@@ -10,6 +10,7 @@ from vidsuite_core.errors import VidsuiteError
 
 if TYPE_CHECKING:
     import torch
+    from mmengine.config import Config
 
     from vidsuite_core.specs import ModelSpec
 
@@ -37,18 +38,30 @@ def network_of(config: Mapping[str, Any], classes: int, weights: Path | str | No
     """
     from mmengine.registry import MODELS, DefaultScope
 
-    from vidsuite_core import openmmlab
-    from vidsuite_core.engine.config import named_weights, runtime_config
     from vidsuite_core.weights import load, load_strictly
 
-    openmmlab.prepare()
-    import_modules(config)
-    built = runtime_config(config, dict.fromkeys(named_weights(config)), classes, [1.0] * classes)
+    built = built_config(config, classes)
     with DefaultScope.overwrite_default_scope(config.get("default_scope", "mmengine")):
         network: torch.nn.Module = MODELS.build(built.model)
     if weights is not None:
         load_strictly(network, load(Path(weights)), str(weights), name)
     return network
+
+
+def built_config(config: Mapping[str, Any], classes: int, files: Mapping[str, str | None] | None = None) -> Config:
+    """A resolved config as it is built outside any cell, with what it registers imported.
+
+    Args:
+        files: of named initial weights; random ones stand in for those that are missing.
+    """
+    from vidsuite_core import openmmlab
+    from vidsuite_core.engine import registry  # noqa: F401 (configs name what hangs below the core's node)
+    from vidsuite_core.engine.config import named_weights, runtime_config
+
+    openmmlab.prepare()
+    import_modules(config)
+    weights = {**dict.fromkeys(named_weights(config)), **(files or {})}
+    return runtime_config(config, weights, classes, [1.0] * classes)
 
 
 def import_modules(config: Any) -> None:

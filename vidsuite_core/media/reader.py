@@ -34,8 +34,8 @@ class Reader:
     """Reads frames of recordings.
 
     Args:
-        memory: bytes of frames to keep for later reads, the newest; 0 keeps none. Then where a few frames of a video
-            file are asked for, those around them are kept as well.
+        memory: bytes of frames to keep for later reads, the newest; 0 keeps none. Where there is some, a few frames of
+            a video file bring those around them along. Recordings in memory are not kept again.
     """
 
     def __init__(self, memory: int = 0) -> None:
@@ -99,7 +99,7 @@ class Reader:
         for index, frame in _decoded(recording, self._runs(recording, missing, plane), framing, plane):
             if index in asked:
                 yield index, frame
-            if self.memory:
+            if self.memory and not isinstance(recording.planes[plane], np.ndarray):
                 self._keep((recording.content, recording.name, plane, framing, index), frame)
 
     def _runs(self, recording: Recording, missing: list[int], plane: int) -> list[range]:
@@ -138,9 +138,14 @@ def middle_plane(recording: Recording) -> int:
     return len(recording.planes) // 2
 
 
-@lru_cache(maxsize=4096)
 def frame_size(recording: Recording) -> tuple[int, int]:
     """(height, width) of the recording's frames as they are decoded."""
+    plane = recording.planes[middle_plane(recording)]
+    return (plane.shape[1], plane.shape[2]) if isinstance(plane, np.ndarray) else _probed_size(recording)
+
+
+@lru_cache(maxsize=4096)
+def _probed_size(recording: Recording) -> tuple[int, int]:
     info = probe(recording.planes[middle_plane(recording)])
     return info.height, info.width
 
@@ -154,14 +159,20 @@ def to_uint8(frames: np.ndarray, recording: Recording) -> np.ndarray:
     """Frames of any integer type and shape -> uint8, scaled from the recording's `value_range`, which see."""
     if frames.dtype == np.uint8 and recording.value_range is None:
         return frames
-    low, high = recording.value_range or _first_frame_range(recording)
+    low, high = recording.value_range or first_frame_range(recording)
     scaled = (frames.astype(np.float32) - low) * (255 / max(high - low, 1e-6))
     return np.clip(scaled, 0, 255).round().astype(np.uint8)
 
 
-@lru_cache(maxsize=4096)
-def _first_frame_range(recording: Recording) -> tuple[float, float]:
+def first_frame_range(recording: Recording) -> tuple[float, float]:
     """`PERCENTILES` of a recording's first frame, on its middle plane: one range for all planes."""
+    plane = recording.planes[middle_plane(recording)]
+    # What remembers a recording in memory would keep it there.
+    return (_read_range.__wrapped__ if isinstance(plane, np.ndarray) else _read_range)(recording)
+
+
+@lru_cache(maxsize=4096)
+def _read_range(recording: Recording) -> tuple[float, float]:
     with open_video(recording.planes[middle_plane(recording)], seek=recording.seek) as video:
         low, high = np.percentile(video.read(recording.first, recording.first + 1), PERCENTILES)
     return float(low), float(high)

@@ -16,6 +16,8 @@ from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.tasks.base import ScoreInfo, Task, check_samples, require
 
 if TYPE_CHECKING:
+    from vidsuite_core.media.overlay import RGB
+    from vidsuite_core.samples import KeyFrameSample
     from vidsuite_core.tasks.base import Arrays
 
 IOU = 0.5
@@ -31,6 +33,7 @@ class ActionDetection(Task):
     name = "action_detection"
     version = 1
     first_score = "frame_map"
+    streamer = "vidsuite_core.engine.streaming:KeyFrameStreamer"
     scores: ClassVar[tuple[ScoreInfo, ...]] = (ScoreInfo("frame_map", "frame-mAP @0.5"),)
 
     def targets(self, samples: Sequence[Any]) -> dict[str, np.ndarray]:
@@ -86,6 +89,25 @@ class ActionDetection(Task):
     def class_use(self, arrays: Arrays) -> np.ndarray:
         """See `Task.class_use`."""
         return np.stack([np.bincount(arrays[name], minlength=len(self.classes)) for name in ("class", "true_class")])
+
+    def prediction(self, arrays: Arrays, index: int, output: bytes | None = None) -> dict[str, np.ndarray]:
+        """See `Task.prediction`: `box` (m, 4), `score` (m,) and `class` (m,)."""
+        one = self.take(arrays, np.array([index]))
+        return {name: one[name] for name in ("box", "score", "class")}
+
+    def draw(self, sample: KeyFrameSample, prediction: Mapping[str, np.ndarray], palette: Sequence[RGB]) -> np.ndarray:
+        """See `Task.draw`: the key frame with its true boxes, in white, and predicted ones."""
+        from vidsuite_core.tasks import drawing
+
+        return drawing.key_frame_picture(sample, prediction, palette, self.classes)
+
+    def draw_on(
+        self, frame: np.ndarray, prediction: Mapping[str, np.ndarray], palette: Sequence[RGB], opacity: float
+    ) -> np.ndarray:
+        """See `Task.draw_on`: boxes with their classes and scores."""
+        from vidsuite_core.tasks import drawing
+
+        return drawing.with_detections(frame, prediction, palette, self.classes, frame.shape[1])
 
     def _average_precisions(self, arrays: Arrays) -> list[float]:
         once = np.ones(len(arrays["sample_id"]))

@@ -17,6 +17,7 @@ from vidsuite_core.tasks.shown import Shown
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from vidsuite_core.media.overlay import RGB
     from vidsuite_core.suite import Suite
 
 Arrays = Mapping[str, np.ndarray]
@@ -71,6 +72,9 @@ class Task(ABC):
     """The column whose values are taken to be independent of each other: what intervals and tests are drawn over."""
     outputs: ClassVar[str] = ""
     """What `Task.reducer` can write beside the predictions, as "label maps (PNG)"; empty where nothing is."""
+
+    streamer: ClassVar[str] = ""
+    """The `vidsuite_core.engine.streaming.Streamer` of the task, as "module:class"; empty where it has none."""
 
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = tuple(classes)
@@ -152,6 +156,36 @@ class Task(ABC):
         The same arrays give the same ones.
         """
         return []
+
+    def prediction(self, arrays: Arrays, index: int, output: bytes | None = None) -> dict[str, np.ndarray]:
+        """What was predicted of sample number `index` of the arrays, in the form that `draw` and `draw_on` take.
+
+        Args:
+            output: the file that the reducer kept of the sample (see `outputs`, `output_name`).
+        """
+        return {name: value[0] for name, value in self.take(arrays, np.array([index])).items()}
+
+    def output_name(self, sample_id: str) -> str:
+        """Name of the file that the reducer keeps of a sample."""
+        raise VidsuiteError(f"task {self.name} keeps no files of its samples")
+
+    def draw(self, sample: Any, prediction: Mapping[str, np.ndarray], palette: Sequence[RGB]) -> np.ndarray:
+        """A picture of a sample with its truth and what was predicted, RGB uint8 (h, w, 3), some 480 pixels wide.
+
+        Args:
+            palette: a colour for each class.
+        """
+        raise VidsuiteError(f"task {self.name} draws no samples")
+
+    def draw_on(
+        self, frame: np.ndarray, prediction: Mapping[str, np.ndarray], palette: Sequence[RGB], opacity: float
+    ) -> np.ndarray:
+        """A frame of a stream, RGB uint8 (H, W, 3), with what was predicted when it came; of the same size.
+
+        Args:
+            opacity: of what covers the frame, 0 to 1.
+        """
+        raise VidsuiteError(f"task {self.name} draws no streams")
 
     def score_by_subject(self, arrays: Arrays) -> dict[str, float]:
         """`subject_score` of each subject's samples alone; NaN where it is not defined."""

@@ -25,6 +25,7 @@ from vidsuite_core.tasks.base import (
 from vidsuite_core.tasks.shown import Shown, confusion, roc
 
 if TYPE_CHECKING:
+    from vidsuite_core.media.overlay import RGB
     from vidsuite_core.samples import ClipSample
     from vidsuite_core.tasks.base import Arrays
 
@@ -56,6 +57,7 @@ class ClipClassification(Task):
     version = 1
     first_score = "macro_f1"
     subject_score = "accuracy"
+    streamer = "vidsuite_core.engine.streaming:ClipStreamer"
     scores: ClassVar[tuple[ScoreInfo, ...]] = tuple(
         ScoreInfo(f"{level}/{m.name}", f"{m.title} ({level}s)", in_tables=False) if level else m
         for level in LEVELS
@@ -154,6 +156,20 @@ class ClipClassification(Task):
         """See `Task.class_use`."""
         target, prob = _units(arrays, "")
         return _counts(target, prob).sum(0)[[2, 1]]
+
+    def draw(self, sample: ClipSample, prediction: Mapping[str, np.ndarray], palette: Sequence[RGB]) -> np.ndarray:
+        """See `Task.draw`: frames of the clip over the classes' chances."""
+        from vidsuite_core.tasks import drawing
+
+        return drawing.clip_picture(sample, prediction, palette)
+
+    def draw_on(
+        self, frame: np.ndarray, prediction: Mapping[str, np.ndarray], palette: Sequence[RGB], opacity: float
+    ) -> np.ndarray:
+        """See `Task.draw_on`: the classes' chances as a bar."""
+        from vidsuite_core.tasks import drawing
+
+        return drawing.with_chances(frame, prediction["prob"], palette)
 
 
 def _units(arrays: Arrays, level: str) -> tuple[np.ndarray, np.ndarray]:

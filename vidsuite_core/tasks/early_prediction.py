@@ -17,6 +17,8 @@ from vidsuite_core.tasks.segmentation_counts import nan_mean
 from vidsuite_core.tasks.shown import Lines, Shown
 
 if TYPE_CHECKING:
+    from vidsuite_core.media.overlay import RGB
+    from vidsuite_core.samples import MomentsSample
     from vidsuite_core.tasks.base import Arrays
 
 
@@ -30,6 +32,7 @@ class EarlyPrediction(Task):
     name = "early_prediction"
     version = 1
     first_score = "accuracy_auc"
+    streamer = "vidsuite_core.engine.streaming:MomentStreamer"
     scores: ClassVar[tuple[ScoreInfo, ...]] = (
         ScoreInfo("accuracy_auc", "AUC of the accuracy curve"),
         ScoreInfo("final_accuracy", "accuracy at the last moment"),
@@ -89,6 +92,21 @@ class EarlyPrediction(Task):
         """See `Task.class_use`: moments that count."""
         counts, found, true = arrays["counts"], arrays["prob"] > 0.5, (arrays["target"] == 1)[:, None]
         return np.array([[(counts & (side == k)).sum() for k in (0, 1)] for side in (found, true)])
+
+    def draw(self, sample: MomentsSample, prediction: Mapping[str, np.ndarray], palette: Sequence[RGB]) -> np.ndarray:
+        """See `Task.draw`: the moments that count, each with the chances at it."""
+        from vidsuite_core.tasks import drawing
+
+        return drawing.moments_picture(sample, prediction, palette)
+
+    def draw_on(
+        self, frame: np.ndarray, prediction: Mapping[str, np.ndarray], palette: Sequence[RGB], opacity: float
+    ) -> np.ndarray:
+        """See `Task.draw_on`: the classes' chances as a bar."""
+        from vidsuite_core.tasks import drawing
+
+        chance = float(prediction["prob"][-1])
+        return drawing.with_chances(frame, np.array([1 - chance, chance]), palette)
 
 
 def _right_and_counted(arrays: Arrays) -> np.ndarray:

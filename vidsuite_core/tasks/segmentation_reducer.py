@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 LAGS = 8
 """Earlier predictions that a frame is counted against, for scores of streams."""
 
+MAX_PIXELS = 2**26
+"""Of a label map that is read back."""
+
 _LONGEST_NAME = 200
+_GREY_8 = bytes((8, 0))
+"""Bit depth and colour type of a PNG with a number of 8 bits a pixel."""
 
 
 class FrameReducer(Reducer):
@@ -166,3 +171,21 @@ def save_label_map(folder: Path, sample_id: str, labels: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(".png", labels, options)[1].tobytes())
     return path
+
+
+def read_label_map(data: bytes, classes: int, name: str) -> np.ndarray:
+    """The label map (H, W) uint8 in a file as `save_label_map` writes it, its labels below `classes`.
+
+    Raises:
+        VidsuiteError: it is none; the file may be a stranger's, and nothing is decoded before its size is known.
+    """
+    import cv2
+
+    is_png = data.startswith(b"\x89PNG\r\n\x1a\n") and data[12:16] == b"IHDR" and data[24:26] == _GREY_8
+    width, height = (int.from_bytes(data[place : place + 4], "big") for place in (16, 20))
+    if not is_png or not 0 < width * height <= MAX_PIXELS:
+        raise VidsuiteError(f"{name} of its kept outputs is no label map (8 bit grey PNG of up to {MAX_PIXELS} pixels)")
+    labels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if labels is None or labels.ndim != 2 or labels.dtype != np.uint8 or labels.max() >= classes:
+        raise VidsuiteError(f"{name} of its kept outputs is damaged, or holds a label that is no class")
+    return labels

@@ -35,13 +35,14 @@ from vidsuite_core.tasks.base import (
     unit_sums,
 )
 from vidsuite_core.tasks.segmentation_counts import boundary_f1, class_counts, class_iou, mean_iou, nan_mean, ratio
-from vidsuite_core.tasks.segmentation_reducer import LAGS, FrameReducer
+from vidsuite_core.tasks.segmentation_reducer import LAGS, FrameReducer, label_map_name, read_label_map
 from vidsuite_core.tasks.shown import Lines, Shown, confusion
 from vidsuite_core.tasks.streaming_miou import RATES, streaming_counts, streaming_miou, typical_latency
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from vidsuite_core.media.overlay import RGB
     from vidsuite_core.samples import FrameSample
     from vidsuite_core.tasks.base import Arrays
 
@@ -80,6 +81,7 @@ class VideoSegmentation(Task):
     version = 2
     first_score = "miou"
     outputs = "label maps (PNG)"
+    streamer = "vidsuite_core.engine.segmenter:Segmenter"
     scores: ClassVar[tuple[ScoreInfo, ...]] = (
         ScoreInfo("miou", "mIoU"),
         ScoreInfo("streaming_miou", "streaming mIoU"),
@@ -205,6 +207,34 @@ class VideoSegmentation(Task):
         """See `Task.class_use`: pixels."""
         confusion = arrays["confusion"].sum(0, dtype=np.int64)
         return np.stack([confusion.sum(0), confusion.sum(1)])
+
+    def prediction(self, arrays: Arrays, index: int, output: bytes | None = None) -> dict[str, np.ndarray]:
+        """See `Task.prediction`: the label map, `labels` (H, W) uint8, from the file that was kept of it.
+
+        Raises:
+            VidsuiteError: there is none, or it is not as it was written.
+        """
+        if output is None:
+            raise VidsuiteError("label maps are not among the stored arrays; run with --keep outputs")
+        return {"labels": read_label_map(output, len(self.classes), self.output_name(str(arrays["sample_id"][index])))}
+
+    def output_name(self, sample_id: str) -> str:
+        """See `Task.output_name`."""
+        return label_map_name(sample_id)
+
+    def draw(self, sample: FrameSample, prediction: Mapping[str, np.ndarray], palette: Sequence[RGB]) -> np.ndarray:
+        """See `Task.draw`: the frame, its true and its predicted labels over it, and the pixels that are wrong."""
+        from vidsuite_core.tasks import drawing
+
+        return drawing.frame_picture(sample, prediction, palette)
+
+    def draw_on(
+        self, frame: np.ndarray, prediction: Mapping[str, np.ndarray], palette: Sequence[RGB], opacity: float
+    ) -> np.ndarray:
+        """See `Task.draw_on`: the labels over it."""
+        from vidsuite_core.media.overlay import overlay
+
+        return overlay(frame, prediction["labels"], palette, opacity)
 
 
 def _sums(arrays: Arrays) -> dict[str, np.ndarray]:

@@ -77,10 +77,12 @@ class FeatureDataset(ClipDataset):
 
     def pack(self, index: int, features: np.ndarray) -> dict[str, Any]:
         """An item from a sample's features."""
-        return {
-            "inputs": torch.from_numpy(np.array(features, dtype=np.float32)),
-            "data_samples": data_sample(self.samples[index]),
-        }
+        return _packed(self.samples[index], features)
+
+    def item(self, sample: ClipSample, draw: int | None = None) -> dict[str, Any]:
+        """See `SampleDataset.item`: its features are computed now, and not kept."""
+        (features,) = self.extractor.extract([super().item(sample, draw)["clip"]])
+        return _packed(sample, features)
 
     def clip(self, index: int) -> np.ndarray:
         """The decoded clip, uint8 (T, H, W, 3)."""
@@ -142,3 +144,7 @@ class FeatureDataset(ClipDataset):
                 ahead = (batch, clips)
             if ahead is not None:
                 yield ahead[0], ahead[1].result()
+
+
+def _packed(sample: ClipSample, features: np.ndarray) -> dict[str, Any]:
+    return {"inputs": torch.from_numpy(np.array(features, dtype=np.float32)), "data_samples": data_sample(sample)}

@@ -89,6 +89,11 @@ class ReadKeyFrame:
         self.framing = Framing(size=pair, fit="stretch", interpolation=interpolation, channels=channels)
         self._whole = Framing(channels=channels)
 
+    @property
+    def span(self) -> int:
+        """How many frames up to the key frame a clip may reach back to, itself among them."""
+        return (self.length - 1) * max(self.strides) + 1
+
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         """See the class."""
         sample: KeyFrameSample = results["sample"]
