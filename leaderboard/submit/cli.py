@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from textwrap import fill
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vidsuite_core.cli.output import answer
 from vidsuite_core.suite import load
 from vidsuite_core.support.text import printable
 
@@ -108,7 +108,7 @@ def check(file: Path, as_json: bool, into: Path | None, known: tuple[Path, ...])
 
     report = run(load(), file, into, known=known or [path for path in (PUBLISHED,) if path.is_dir()])
     if as_json:
-        click.echo(json.dumps({"accepted": report.accepted, **asdict(report)}, indent=1))
+        answer({"accepted": report.accepted, **asdict(report)})
     else:
         for line in _lines(report):
             click.echo(line)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,46 @@ def test_show_is_for_reading(name: str, lines: list[str], toy_env: dict[str, str
     assert done.returncode == 0, done.stderr
     assert not any(sign in done.stdout for sign in ("('", '["', '{"'))
     assert set(lines) <= {" ".join(line.split()) for line in done.stdout.splitlines()}, done.stdout
+
+
+CHATTY = """
+print("imported")
+from vidsuite_core import DatasetSpec, hookimpl
+from vidsuite_core.datasets import Dataset
+vidsuite_api = 1
+
+@hookimpl
+def vidsuite_datasets():
+    print("asked")
+    return [DatasetSpec(name="noise", summary="", task="clip_classification", builder="chatty:Noise", licence="")]
+
+class Noise(Dataset):
+    classes = ("a", "b")
+    def is_ready(self):
+        print("looking")
+        return False
+    def samples(self):
+        return []
+    def fingerprint(self):
+        return ""
+"""
+
+
+@pytest.mark.parametrize(
+    "words", [["list", "datasets", "--json"], ["data", "list", "--json"], ["show", "chatty/noise", "--json"]]
+)
+def test_json_is_json_whatever_a_plugin_prints(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "chatty.py").write_text(CHATTY)
+    info = tmp_path / "chatty-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: chatty\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[vidsuite]\nchatty = chatty\n")
+    env = {**os.environ, "PYTHONPATH": str(tmp_path), "VIDSUITE_CACHE": str(tmp_path / "cache")}
+    command = [sys.executable, "-P", "-m", "vidsuite_core.cli", *words]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "chatty/noise" in json.dumps(json.loads(done.stdout))
+    assert "imported" in done.stderr
 
 
 def test_show_tells_the_sizes_of_data_that_are_here(toy_env: dict[str, str]) -> None:

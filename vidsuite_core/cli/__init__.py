@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from vidsuite_core.cli.output import reserved
 from vidsuite_core.errors import Note, VidsuiteError
 from vidsuite_core.support.text import printable, show_anywhere
 
@@ -104,7 +105,8 @@ def main() -> None:
     show_anywhere()
     _show_notes()
     try:
-        code = cli(standalone_mode=False)
+        with reserved(sys.argv[1:]):
+            code = cli(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()

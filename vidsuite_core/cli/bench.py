@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from vidsuite_core.cli.numbers import Finite
+from vidsuite_core.cli.output import stream
 from vidsuite_core.results.store import KEPT
 from vidsuite_core.suite import load
 
@@ -88,4 +88,4 @@ def _show(console: Any, suite: Any, results: Any, as_json: bool) -> None:
             show(console, own, titles(suite, suite.benchmarks[benchmark].spec.task))
     if as_json:
         everything = rows + [row for benchmark in benchmarks for row in reported_rows(suite, benchmark)]
-        sys.stdout.write(export(everything, "json", None) + "\n")
+        stream().write(export(everything, "json", None) + "\n")

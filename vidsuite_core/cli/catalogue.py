@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ import click
 
 from vidsuite_core.cli import about
 from vidsuite_core.cli.about import lines
+from vidsuite_core.cli.output import answer
 from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.plugins import Registered
 from vidsuite_core.suite import Suite, load
@@ -29,7 +29,7 @@ def list_(kind: str, as_json: bool) -> int:
     rows = _plugins(suite) if kind == "plugins" else [_row(row) for row in getattr(suite, kind).values()]
     if as_json:
         faults = [dataclasses.asdict(fault) for fault in suite.faults]
-        click.echo(json.dumps({kind: rows, "left_out": faults}, indent=1))
+        answer({kind: rows, "left_out": faults})
         return 0
     others = ", ".join(other for other in KINDS if other != kind)
     click.echo(f"{kind} (there are also: {others})" if rows else f"there are no {kind}")
@@ -49,7 +49,7 @@ def show(name: str, as_json: bool) -> int:
     suite = load()
     found = _find(suite, name)
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        answer(found)
         return 0
     for entry in found:
         click.echo("\n".join(lines(entry)) + "\n")

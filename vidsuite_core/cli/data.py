@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from vidsuite_core.cli.output import answer
 from vidsuite_core.suite import DatasetHandle, Suite, load
 
 SHOWN = 20
@@ -35,7 +35,7 @@ def list_(as_json: bool) -> int:
              "synthetic": handle.spec.synthetic, "root": str(opened.root), "ready": opened.is_ready()}
         )  # fmt: skip
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        answer(rows)
         return 0
     for row in rows:
         kind = "synthetic" if row["synthetic"] else row["licence"]
@@ -117,7 +117,7 @@ def cache(clear: bool, as_json: bool) -> int:
         entries, size = one.clear() if clear else one.size()
         rows[name] = {"entries": entries, "bytes": size}
     if as_json:
-        click.echo(json.dumps({"cleared": clear, **rows}))
+        answer({"cleared": clear, **rows})
         return 0
     for name, row in rows.items():
         click.echo(f"{name}: {row['entries']} entries, {row['bytes'] / 2**20:.1f} MiB{' removed' if clear else ''}")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidsuite_core.cli.output import answer
 from vidsuite_core.suite import load
 from vidsuite_core.support.text import printable
 
@@ -52,7 +53,7 @@ def doctor(out: Path, as_json: bool) -> int:
             text = printable(f"{'ok  ' if finding.well else 'BAD '} {finding.check:<10} {finding.text}")
             click.echo(text)
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
+        answer([asdict(finding) for finding in findings])
     return 0 if all(finding.well for finding in findings) else 1
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vidsuite_core.cli.output import answer, stream
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.suite import Suite, load
 from vidsuite_core.support.text import printable
@@ -63,9 +62,9 @@ def _write(suite: Suite, rows: Sequence[Row], form: str, out: Path | None) -> No
     from vidsuite_core.tasks.base import headings, titles
 
     if form == "parquet":
-        click.echo(export(rows, form, out))
+        stream().write(f"{export(rows, form, out)}\n")
         return
-    with click.open_file(str(out), "w", encoding="utf-8") if out else nullcontext(sys.stdout) as file:
+    with click.open_file(str(out), "w", encoding="utf-8") if out else nullcontext(stream()) as file:
         if form == "table":
             from rich.console import Console
 
@@ -98,7 +97,7 @@ def verify(runs: tuple[Path, ...], as_json: bool) -> int:
             checked += 1
             faults += [{"path": str(entry.path), "fault": fault} for fault in verified(suite, entry).faults]
     if as_json:
-        click.echo(json.dumps({"checked": checked, "faults": faults}, indent=1))
+        answer({"checked": checked, "faults": faults})
     else:
         for fault in faults:
             click.echo(printable(f"{fault['path']}: {fault['fault']}"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import click
 
+from vidsuite_core.cli.output import answer
 from vidsuite_core.suite import load
 
 
@@ -30,7 +30,7 @@ def list_(as_json: bool) -> int:
              "source": spec.url or spec.package, "size": spec.size, "sha256": spec.sha256, "path": str(path or "")}
         )  # fmt: skip
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        answer(rows)
         return 0
     for entry in rows:
         click.echo(f"{entry['name']}\n  {entry['summary']}; trained on {entry['trained_on']}; {entry['licence']}")
