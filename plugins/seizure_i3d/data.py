@@ -251,11 +251,12 @@ class RecordingsDataset(Dataset):
         """See `Dataset.decoding_changes`."""
         from vidsuite_core.media import decoder_version
 
-        here, lines = decoder_version(), []
-        for done, recording in enumerate(self.recordings() if self.is_ready() else (), 1):
-            if recording.decoder not in ("", here) and (line := self._decodes_otherwise(recording)):
+        known, lines = ("", decoder_version()), []
+        others = [row for row in self.recordings() if row.decoder not in known] if self.is_ready() else []
+        for done, recording in enumerate(others, 1):
+            if line := self._decodes_otherwise(recording):
                 lines.append(f"{recording.name}: {line}")
-            progress("compare frames", done, len(self.recordings()))
+            progress("compare frames", done, len(others))
         return lines
 
     def _decodes_otherwise(self, recording: Recording) -> str | None:

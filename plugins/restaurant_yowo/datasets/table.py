@@ -214,12 +214,12 @@ class TableDataset(Dataset):
 
     def decoding_changes(self, progress: Progress = silent) -> list[str]:
         """See `Dataset.decoding_changes`."""
-        here, lines = decoder_version(), []
-        listed = self.recordings() if self.is_ready() else []
-        for done, one in enumerate(listed, 1):
-            if one.decoder not in ("", here) and (change := one.decodes_otherwise(self.folder)):
+        known, lines = ("", decoder_version()), []
+        others = [one for one in self.recordings() if one.decoder not in known] if self.is_ready() else []
+        for done, one in enumerate(others, 1):
+            if change := one.decodes_otherwise(self.folder):
                 lines.append(f"{one.name}: {change}")
-            progress("compare frames", done, len(listed))
+            progress("compare frames", done, len(others))
         return lines
 
     def verify(self, progress: Progress = silent) -> list[str]:
