@@ -22,7 +22,7 @@ def test_list_has_a_heading() -> None:
 @pytest.mark.parametrize(
     ("name", "lines"),
     [
-        ("toy/blobs", ["classes left, right", "synthetic yes", "video Path | tuple[Path, ...]"]),
+        ("toy/blobs", ["classes left, right", "synthetic yes", "footage Recording"]),
         ("toy/direction", ["models tiny", "paper subjects 8", "quick timeout 300.0"]),
         ("toy/tiny", ["recipe trains step by step (train_cfg)", "backends", "openvino cpu"]),
         ("openvino", ["kind back end", "here cpu"]),
