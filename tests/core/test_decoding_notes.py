@@ -60,6 +60,7 @@ def test_the_doctor_compares_what_was_brought_in(tmp_path: Path, monkeypatch: py
     def found(dataset: type[Ward]) -> Finding:
         suite = SimpleNamespace(datasets={"paper/ward": handle(dataset, tmp_path)})
         monkeypatch.setattr("vidsuite_core.cli.doctor.load", lambda: suite)
+        monkeypatch.setattr("vidsuite_core.cli.data.open_dataset", lambda suite, handle, root, preset: handle.open())
         return _recordings()
 
     same = found(Ward)

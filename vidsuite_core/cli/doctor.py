@@ -136,11 +136,12 @@ def _devices() -> Finding:
 
 def _recordings() -> Finding:
     """Frames of data that were brought in, against their hashes; looked at where other software decodes now."""
+    from vidsuite_core.cli.data import open_dataset
     from vidsuite_core.media import decoder_version
 
-    changes = []
-    for handle in load().datasets.values():
-        dataset = handle.open()
+    suite, changes = load(), []
+    for handle in suite.datasets.values():
+        dataset = open_dataset(suite, handle, None, "quick")
         if dataset.is_ready():
             changes += [f"{handle.key}: {line}" for line in dataset.decoding_changes()]
     if changes:
