@@ -91,9 +91,11 @@ def decoding_change(source: Source, recorded: Hashes, decoder: str, *, seek: boo
         return str(error)
     if not changed:
         return None
+    here = decoder_version()
+    cause = f"it was {decoder}, here it is {here}" if decoder != here else "by the same software, on another processor"
     return (
         f"{len(changed)} of {len(recorded)} frames decode to other pixels than when they were recorded, so scores may "
-        f"differ; it was {decoder}, here it is {decoder_version()}"
+        f"differ; {cause}"
     )
 
 
