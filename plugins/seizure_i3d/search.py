@@ -11,6 +11,8 @@ import click
 
 BENCHMARK = "seizure_i3d/seizure_i3d"
 MODEL = "seizure_i3d/i3d_lstm_fc"
+EPOCHS = ("train_cfg._delete_=True", "train_cfg.by_epoch=True", "param_scheduler=None")
+"""The search counts epochs, as its range does, at a constant rate."""
 
 
 def draw(rng: random.Random, max_epochs: int = 2000) -> dict[str, Any]:
@@ -74,7 +76,7 @@ def search(trials: int, seed: int, max_epochs: int, selection: str, **options: A
                 BenchOptions(
                     benchmark=BENCHMARK,
                     model=MODEL,
-                    cfg_options=[*as_options(point), f"selection={selection}"],
+                    cfg_options=[*EPOCHS, *as_options(point), f"selection={selection}"],
                     **options,
                 ),
                 watcher,

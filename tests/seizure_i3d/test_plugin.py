@@ -35,8 +35,9 @@ def test_the_paper_preset_has_the_papers_numbers(suite: vs.Suite) -> None:
     spec = suite.models["i3d_lstm_fc"].spec
     assert spec.config is not None
     config = cell_config(spec.config, "paper", [], {}, "fp32")
-    assert config["train_cfg"]["max_epochs"] == 2000
     assert config["train_dataloader"]["batch_size"] == 500
+    assert config["train_cfg"]["max_iters"] * 500 == 2000 * 2250  # epochs of four of five folds
+    assert config.get("param_scheduler") is None
     assert config["optim_wrapper"]["optimizer"] == {"type": "Adam", "lr": 1e-3, "betas": [0.9, 0.999]}
     model = config["model"]
     assert (model["lstm_units"], model["fc_units"]) == ([128, 64], [64, 32])

@@ -6,10 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.utils import import_modules_from_strings
+
+from vidsuite_core import openmmlab
+from vidsuite_core.engine import registry  # noqa: F401 (configs name what hangs below the core's node)
+from vidsuite_core.engine.config import cell_config, named_weights, runtime_config
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.weights import load, load_strictly
 
 if TYPE_CHECKING:
-    import torch
     from mmengine.config import Config
 
     from vidsuite_core.specs import ModelSpec
@@ -21,8 +28,6 @@ def build_network(spec: ModelSpec, weights: Path | str | None = None, **options:
     Raises:
         VidsuiteError: the model has no config, or the file does not fit it exactly.
     """
-    from vidsuite_core.engine.config import cell_config
-
     if spec.config is None:
         raise VidsuiteError(f"model {spec.name} has neither a config nor a network to build")
     classes = options.pop("num_classes", 2)
@@ -36,10 +41,6 @@ def network_of(config: Mapping[str, Any], classes: int, weights: Path | str | No
     Raises:
         VidsuiteError: the weights' file does not fit the network exactly.
     """
-    from mmengine.registry import MODELS, DefaultScope
-
-    from vidsuite_core.weights import load, load_strictly
-
     built = built_config(config, classes)
     with DefaultScope.overwrite_default_scope(config.get("default_scope", "mmengine")):
         network: torch.nn.Module = MODELS.build(built.model)
@@ -54,10 +55,6 @@ def built_config(config: Mapping[str, Any], classes: int, files: Mapping[str, st
     Args:
         files: of named initial weights; random ones stand in for those that are missing.
     """
-    from vidsuite_core import openmmlab
-    from vidsuite_core.engine import registry  # noqa: F401 (configs name what hangs below the core's node)
-    from vidsuite_core.engine.config import named_weights, runtime_config
-
     openmmlab.prepare()
     import_modules(config)
     weights = {**dict.fromkeys(named_weights(config)), **(files or {})}
@@ -66,6 +63,4 @@ def built_config(config: Mapping[str, Any], classes: int, files: Mapping[str, st
 
 def import_modules(config: Any) -> None:
     """Import what a config's `custom_imports` names, which registers the types that it uses."""
-    from mmengine.utils import import_modules_from_strings
-
     import_modules_from_strings(**config.get("custom_imports", {"imports": []}))

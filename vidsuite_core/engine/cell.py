@@ -47,13 +47,16 @@ from vidsuite_core.specs import resolve
 from vidsuite_core.support import environment
 from vidsuite_core.support.cache import computed_by
 from vidsuite_core.support.files import free_at, why
-from vidsuite_core.tasks.base import Task
+from vidsuite_core.tasks.base import Task, select_variant, variants
 from vidsuite_core.weights import load, load_strictly, pinned
 
 
 @dataclass(frozen=True)
 class _Keeper:
-    """Keeps what was asked for of the prediction that counts; where the disk does not take it, the scores stay."""
+    """Keeps label maps and weights of the main predictions, as far as they were asked for.
+
+    If the disk has no room for them, a warning says so and the cell's scores are kept all the same.
+    """
 
     folder: Path
     names: Sequence[str]
@@ -63,9 +66,10 @@ class _Keeper:
     def keeping(self, runner: Runner, metric: TaskScores) -> Iterator[None]:
         metric.keep = self._outputs if "outputs" in self.names else None
         yield
+        metric.keep = None  # a variant's are not asked for
         if is_main_process():
             self._try("outputs", lambda target: _zip(self._outputs, target))
-            self._try("weights", lambda target: torch.save(ranks.network_of(runner.model).state_dict(), target))
+            self._try("weights", lambda target: torch.save(ranks.unwrapped(runner.model).state_dict(), target))
 
     @property
     def _outputs(self) -> Path:
@@ -172,7 +176,7 @@ def _run(order: Order, course: Course) -> dict[str, Any]:
         )
     if not is_main_process():
         return {"status": "ok", "classes": list(task.classes)}
-    network = ranks.network_of(runner.model)
+    network = ranks.unwrapped(runner.model)
     with course.phase("score"):
         write_predictions(folder / PREDICTIONS, arrays)
         result = scored(task, arrays)
@@ -273,8 +277,6 @@ def _threads(number: int | None) -> Iterator[None]:
 
 def scored(task: Task, arrays: Mapping[str, Any]) -> dict[str, Any]:
     """`scores`, `variants` and `details` of a record, computed from stored predictions alone."""
-    from vidsuite_core.tasks.base import select_variant, variants
-
     main = select_variant(arrays)
     return {
         "scores": _score_rows(task, main),

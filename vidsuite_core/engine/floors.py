@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.model import BaseModel
+from mmengine.structures import PixelData
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
@@ -144,7 +145,5 @@ class PixelPrior(_Prior):
         self.fitted.fill_(True)
 
     def _predict(self, sample: Any) -> None:
-        from mmengine.structures import PixelData
-
         labels = resize_labels(self.classes.cpu().numpy(), sample.metainfo["img_shape"][::-1])
         sample.pred_sem_seg = PixelData(data=torch.from_numpy(labels)[None])

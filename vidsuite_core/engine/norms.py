@@ -24,7 +24,7 @@ from mmengine.runner import Runner, set_random_seed
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from vidsuite_core.engine.ranks import network_of
+from vidsuite_core.engine.ranks import unwrapped
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Settler:
 
     def __call__(self, runner: Runner) -> Settled | None:
         """Settle the network's statistics; None where it trains no batch norm, or none is asked for."""
-        network: Any = network_of(runner.model)
+        network: Any = unwrapped(runner.model)
         layers = trained_layers(network)
         if not layers:
             return None

@@ -40,7 +40,7 @@ def first() -> Iterator[None]:
         barrier()
 
 
-def network_of(model: Any) -> nn.Module:
+def unwrapped(model: Any) -> nn.Module:
     """A runner's network itself, without what hands its gradients to other ranks."""
     network: nn.Module = model.module if is_model_wrapper(model) else model
     return network

@@ -23,7 +23,7 @@ from vidsuite_core.engine.course import Course, Report
 from vidsuite_core.engine.loading import fitted
 from vidsuite_core.engine.metric import LatencyHook, Part, TaskScores
 from vidsuite_core.engine.norms import SettleHook, Settler
-from vidsuite_core.engine.ranks import network_of, wrapper
+from vidsuite_core.engine.ranks import unwrapped, wrapper
 from vidsuite_core.engine.recipe import counts_epochs
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.weights import load
@@ -75,7 +75,7 @@ class LoadHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """See mmengine's Hook; raises VidsuiteError where nothing fits."""
-        network = network_of(runner.model)
+        network = unwrapped(runner.model)
         own, given = network.state_dict(), load(self.path)
         fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
         if not fitting:

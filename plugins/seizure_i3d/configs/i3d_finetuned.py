@@ -18,13 +18,13 @@ model = dict(
 
 train_dataloader = dict(batch_size=8, num_workers=2, persistent_workers=True, dataset='config://data')
 val_dataloader = dict(batch_size=8, num_workers=2, persistent_workers=True, dataset='config://data')
-train_cfg = dict(by_epoch=True, max_epochs=20, val_interval=1)
+train_cfg = dict(by_epoch=False, max_iters=5600, val_interval=280)   # 20 times through the paper's training clips
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4), clip_grad=dict(max_norm=10))
-param_scheduler = [dict(type='CosineAnnealingLR', T_max=20)]
-default_hooks = dict(checkpoint=dict(interval=1), logger=dict(type='LoggerHook', interval=20))
+param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False, T_max=5600)]
+default_hooks = dict(checkpoint=dict(interval=280), logger=dict(type='LoggerHook', interval=20))
 
 presets = dict(
     quick=dict(
-        train_cfg=dict(max_epochs=2),
+        train_cfg=dict(max_iters=64, val_interval=32),
         train_dataloader=dict(batch_size=4),
-        param_scheduler=[dict(type='CosineAnnealingLR', T_max=2)]))
+        param_scheduler=[dict(type='CosineAnnealingLR', by_epoch=False, T_max=64)]))
