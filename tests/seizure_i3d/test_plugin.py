@@ -107,7 +107,7 @@ presets: {quick: {timeout: 300, cfg: {}}}
     spec = vs.BenchmarkSpec(name="small", summary="small", task="clip_classification", definition=definition)
     row = next(iter(suite.benchmarks.values()))
     monkeypatch.setitem(suite.benchmarks._rows, "seizure_i3d/small", type(row)("seizure_i3d", spec))
-    options = [] if model == "i3d_pool_logreg" else ["train_cfg.max_epochs=1"]
+    options = [] if model == "i3d_pool_logreg" else ["train_cfg.max_iters=2", "train_cfg.val_interval=1"]
     options += (
         ["train_dataloader.num_workers=0", "train_dataloader.persistent_workers=False"]
         if model == "i3d_finetuned"
