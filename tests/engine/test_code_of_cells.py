@@ -18,7 +18,7 @@ LOOKED_AT = {
     "vidsuite_core/runner/log.py", "vidsuite_core/runner/messages.py", "vidsuite_core/runner/processes.py",
     "vidsuite_core/runner/worker.py",
     "vidsuite_core/support/__init__.py", "vidsuite_core/support/code.py", "vidsuite_core/support/environment.py",
-    "vidsuite_core/support/files.py", "vidsuite_core/support/ids.py",
+    "vidsuite_core/support/files.py", "vidsuite_core/support/gpus.py", "vidsuite_core/support/ids.py",
     "vidsuite_core/support/litter.py",  # which files of a folder are data: the dataset's fingerprint says so
     "vidsuite_core/support/paths.py",
     "vidsuite_core/support/surroundings.py", "vidsuite_core/support/text.py",
