@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 from vidsuite_core import openmmlab
 from vidsuite_core.engine import cell  # noqa: F401 (imported here so that no cell has to)
@@ -11,9 +12,15 @@ from vidsuite_core.engine.order import Order
 from vidsuite_core.specs import resolve
 
 
+LATE = ("torchvision", "torch._dynamo", "matplotlib.figure", "matplotlib.backends.backend_agg", "mpl_toolkits.mplot3d")
+"""What mmengine's Runner imports only once it is built."""
+
+
 def libraries() -> None:
     """Import what every cell needs."""
     openmmlab.prepare()
+    for name in LATE:
+        import_module(name)
 
 
 def preload(order: Order) -> None:

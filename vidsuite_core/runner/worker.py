@@ -6,7 +6,8 @@ messages go out over WRITE (see `messages`), and PROCESSORS ("0,1"; "" for all) 
 A cell runs in a process forked from the worker, whose own memory no cell ever touches: whatever a model sets, patches
 or registers ends with its cell, and the next one finds all as it was. A worker serves cells of one kind alone (see
 `Order.kind`), so that what it has loaded beforehand is what each of them would have loaded first. Where forking is not
-to be had, or what was loaded does not bear it, each cell gets a process that starts from nothing.
+to be had, is switched off (VIDSUITE_FORK=0), or what was loaded does not bear it, each cell gets a process that starts
+from nothing.
 
 The worker writes what a cell prints to its log, ends what a cell leaves behind, and when READ closes (the run is gone,
 however it died) ends its cell, what that has started, and itself at once.
@@ -15,6 +16,7 @@ however it died) ends its cell, what that has started, and itself at once.
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import os
 import signal
@@ -107,12 +109,14 @@ class _Worker:
         """Load what the order's kind shares, and see whether a process that is forked then still computes."""
         from vidsuite_core.engine import warm
 
-        if sys.platform != "linux":
+        if sys.platform != "linux" or os.environ.get("VIDSUITE_FORK") == "0":
             return False
         try:
             warm.preload(order)
         except BaseException:  # its cells tell why, each in a process where nothing was half imported before
             return False
+        gc.collect()
+        gc.freeze()  # collectors in the cells' processes need not look at, and so copy, what they all share
         pid = _fork()
         if pid == 0:
             _as_child(lambda: warm.try_out(order.device))
