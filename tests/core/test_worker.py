@@ -31,7 +31,9 @@ def test_a_cell_finds_all_as_it_was_whatever_the_one_before_it_did(tmp_path: Pat
     assert (found[0]["environment"], found[0]["patched"]) == (None, False)
 
 
-@pytest.mark.parametrize(("variable", "value"), [("TINY_FORK", "fails"), ("TINY_PRELOAD", "raise"), ("VIDSUITE_FORK", "0")])
+@pytest.mark.parametrize(
+    ("variable", "value"), [("TINY_FORK", "fails"), ("TINY_PRELOAD", "raise"), ("VIDSUITE_FORK", "0")]
+)
 def test_where_forking_does_not_hold_each_cell_has_a_process_from_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:

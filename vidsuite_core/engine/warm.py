@@ -11,7 +11,6 @@ from vidsuite_core.engine.build import import_modules
 from vidsuite_core.engine.order import Order
 from vidsuite_core.specs import resolve
 
-
 LATE = ("torchvision", "torch._dynamo", "matplotlib.figure", "matplotlib.backends.backend_agg", "mpl_toolkits.mplot3d")
 """What mmengine's Runner imports only once it is built."""
 
