@@ -15,7 +15,7 @@ from vidsuite_core.media.index import FrameIndex, lessons_of, one_frame_per_pack
 if TYPE_CHECKING:
     from av import Packet
     from av.container import InputContainer
-    from av.packet import PacketSideData, PktSideDataT
+    from av.packet import PacketSideData
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -67,7 +67,7 @@ class Decoder:
         self.threads = 1 if small else threads
         self.stream.codec_context.thread_count = self.threads
         self.stream.codec_context.thread_type = "AUTO"
-        self._lessons: dict[PktSideDataT, PacketSideData] | None = None
+        self._lessons: list[PacketSideData] | None = None
         self._first: VideoFrame | None = None
         self._frames = self._from_start()
 
@@ -110,8 +110,9 @@ class Decoder:
                 continue
             number = index.number_of(landed.pts)
             if number is not None and number <= key:
-                for kind, lesson in (self._lessons or {}).items():
-                    if not landed.has_sidedata(kind):
+                known = {lesson.data_type for lesson in lessons_of(landed)}
+                for lesson in self._lessons or ():
+                    if lesson.data_type not in known:
                         landed.set_sidedata(lesson)
                 self.position, self.sought = number, True
                 self._frames = self._from_key(landed)
@@ -150,16 +151,17 @@ class Decoder:
         yield from self._decode(None)
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
-        demuxed = self._demuxed()
-        for packet in demuxed:
-            ahead = list(islice(demuxed, _JOINT)) if packet.is_corrupt else []
-            if packet.is_corrupt and not self._is_joint([packet, *ahead]):
-                raise self._fault("a packet is damaged or cut short")
-            for one in (packet, *ahead):
-                if self.codec == "ffv1" and _has_wrong_checksum(bytes(one)):
+        demuxed, checked = self._demuxed(), self.codec == "ffv1"
+        joined: list[Packet[VideoStream]] = []
+        while packet := joined.pop(0) if joined else next(demuxed, None):
+            if packet.is_corrupt:
+                joined = list(islice(demuxed, _JOINT))
+                if not self._is_joint([packet, *joined]):
                     raise self._fault("a packet is damaged or cut short")
-                self._learn(one)
-                yield one
+            elif checked and _has_wrong_checksum(bytes(packet)):
+                raise self._fault("a packet is damaged or cut short")
+            self._learn(packet)
+            yield packet
 
     def _demuxed(self) -> Iterator[Packet[VideoStream]]:
         import av

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from av import Packet
     from av.container import InputContainer
-    from av.packet import PacketSideData, PktSideDataT
+    from av.packet import PacketSideData
     from av.video.stream import VideoStream
 
 # fmt: off
@@ -29,7 +29,7 @@ _PROGRESSIVE = 1
 """AV_FIELD_PROGRESSIVE."""
 
 
-_LESSONS: tuple[PktSideDataT, ...] = ("palette", "new_extradata", "param_change")
+_LESSONS = frozenset(("palette", "new_extradata", "param_change"))
 
 
 class IndexContradicted(Exception):
@@ -116,9 +116,9 @@ class FrameIndex:
             self.keys.append(number)
 
 
-def lessons_of(packet: Packet[VideoStream]) -> dict[PktSideDataT, PacketSideData]:
+def lessons_of(packet: Packet[VideoStream]) -> list[PacketSideData]:
     """What comes beside a packet and changes how all that follow it are decoded, as a palette does."""
-    return {kind: packet.get_sidedata(kind) for kind in _LESSONS if packet.has_sidedata(kind)}
+    return [side for side in packet.iter_sidedata() if side.data_type in _LESSONS]
 
 
 def one_frame_per_packet(stream: VideoStream) -> bool:

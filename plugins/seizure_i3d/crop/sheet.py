@@ -66,9 +66,9 @@ def contact_sheet(entries: Iterable[Entry], out: Path, columns: int = 6) -> None
     entries = list(entries)
     if not entries or columns < 1:
         raise VidsuiteError(f"a contact sheet of {len(entries)} entries in {columns} columns is empty; pass some")
-    if out.suffix == ".html":
+    if out.suffix.lower() == ".html":
         page = _html(entries, columns).encode()
-    elif out.suffix == ".png" and len(entries) <= MAX_PNG_ENTRIES:
+    elif out.suffix.lower() == ".png" and len(entries) <= MAX_PNG_ENTRIES:
         page = _png(entries, columns)
     else:
         raise VidsuiteError(
