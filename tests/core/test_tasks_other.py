@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from detection_frames import names, random_detections
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from segmentation_frames import random_arrays
-from test_tasks_detection import names, random_detections
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.tasks.action_detection import ActionDetection

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from detection_frames import names
 from segmentation_frames import arrays_of, frame, random_arrays, random_maps
-from test_tasks_detection import names
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.samples import FrameSample, Recording

@@ -122,7 +122,7 @@ def measured_rows(
         left_out: told of each attempt that was looked at and does not hold.
     """
     groups: dict[tuple[str, ...], list[Verified]] = defaultdict(list)
-    for one in sorted(_holding(suite, attempts, left_out), key=lambda one: place_of(one.attempt)):
+    for one in sorted(holding(suite, attempts, left_out), key=lambda one: place_of(one.attempt)):
         record = one.attempt.record
         cell = record.cell
         groups[cell.benchmark, cell.dataset, cell.preset, cell.model, config_of(record), device_of(record)].append(one)
@@ -133,8 +133,13 @@ def measured_rows(
     return [row for table in tables.values() for row in _ranked(suite, table)]
 
 
-def _holding(suite: Suite, attempts: Iterable[Attempt], left_out: Callable[[Verified], None]) -> list[Verified]:
-    """Of each cell the newest attempt that is ok and holds, or the newest at all; no more than that are read."""
+def holding(
+    suite: Suite, attempts: Iterable[Attempt], left_out: Callable[[Verified], None] = lambda one: None
+) -> list[Verified]:
+    """Of each cell the newest attempt that is ok and holds, or the newest at all; no more than that are read.
+
+    `left_out` is told of each that was looked at and does not hold.
+    """
     cells: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in attempts:
         cells[attempt.record.cell_id].append(attempt)

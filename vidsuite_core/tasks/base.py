@@ -70,6 +70,8 @@ class Task(ABC):
     """The score that says something of one subject's samples alone; empty where the first one does."""
     unit: ClassVar[str] = "subject"
     """The column whose values are taken to be independent of each other: what intervals and tests are drawn over."""
+    forms: ClassVar[tuple[str, ...]] = ()
+    """Forms that `Task.export` can write predictions in, for others' tools."""
     outputs: ClassVar[str] = ""
     """What `Task.reducer` can write beside the predictions, as "label maps (PNG)"; empty where nothing is."""
 
@@ -149,6 +151,14 @@ class Task(ABC):
         A name of each is unique, and the same from row to row, so that rows can be drawn side by side.
         """
         return []
+
+    def export(self, arrays: Arrays, form: str) -> dict[str, str]:
+        """Files by name, as text: predictions and true targets in one of `forms`.
+
+        Raises:
+            VidsuiteError: the arrays lack what the form needs.
+        """
+        raise VidsuiteError(f"task {self.name} has no form {form!r} to export")
 
     def examples(self, arrays: Arrays) -> list[Example]:
         """Samples that show what the predictions are like, group by group; none unless overridden.
