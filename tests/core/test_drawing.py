@@ -61,8 +61,9 @@ def test_boxes_are_drawn_where_they_are_and_only_confident_ones() -> None:
     task = ActionDetection(["walk", "run"])
     arrays = {
         "sample_id": np.array(["w", "x"]), "subject": np.array(["s", "s"]), "recording": np.array(["r", "r"]),
-        "true_frame": np.array([1]), "true_box": np.array([[10, 10, 50, 70]]), "true_class": np.array([0]),
-        "frame": np.array([0, 1, 1]), "box": np.array([[0, 0, 9, 9], [60, 20, 110, 70], [5, 5, 9, 9]]),
+        "position": np.array([18, 19]), "size": np.zeros((2, 2), int), "true_offset": np.array([0, 0, 1]),
+        "true_box": np.array([[10, 10, 50, 70]]), "true_class": np.array([0]), "offset": np.array([0, 1, 3]),
+        "box": np.array([[0, 0, 9, 9], [60, 20, 110, 70], [5, 5, 9, 9]]),
         "score": np.array([0.9, 0.8, 0.1]), "class": np.array([0, 1, 0]),
     }  # fmt: skip
     prediction = task.prediction(arrays, 1)

@@ -126,7 +126,7 @@ class ActionDetection(Task):
                 "predictions name a frame twice: 'recording' and 'position' of two samples are the same"
             )
         for offset, (box, *columns) in _RAGGED.items():
-            rows = require(arrays, box, "f", None, 4)
+            rows = require(arrays, box, "f", None, 4).astype(np.float64)
             _check_offset(require(arrays, offset, "iu", count + 1).astype(np.int64), len(rows), offset)
             if not np.isfinite(rows).all() or np.abs(rows).max(initial=0) > 2**31:
                 raise VidsuiteError(f"predictions' {box!r} holds boxes that are not finite, or beyond any frame")
