@@ -22,12 +22,12 @@ def vidsuite_tasks() -> list[TaskSpec]:
         ),
         TaskSpec(
             name="early_prediction",
-            summary="one class, predicted again at each moment; first score: area under the accuracy curve",
+            summary="one of two classes, predicted again at each moment; first score: area under the accuracy curve",
             builder="vidsuite_core.tasks.early_prediction:EarlyPrediction",
         ),
         TaskSpec(
             name="action_detection",
-            summary="boxes and classes in a key frame; first score: frame-mAP at IoU 0.5",
+            summary="boxes with an action in key frames; first score: frame-mAP at IoU 0.5",
             builder="vidsuite_core.tasks.action_detection:ActionDetection",
         ),
         TaskSpec(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,82 +22,12 @@ from vidsuite_core.tasks.video_segmentation import VideoSegmentation
 Arrays = dict[str, np.ndarray]
 
 
-def early(target: Any, counts: Any, prob: Any, subjects: int | None = None) -> Arrays:
-    columns = {"target": np.array(target), "counts": np.array(counts, bool), "prob": np.array(prob, float)}
-    return {**names(len(target), subjects), **columns}
-
-
-class TestEarlyPrediction:
-    TASK = EarlyPrediction(["poor", "good"])
-
-    def test_by_hand(self) -> None:
-        arrays = early(
-            target=[1, 0, 1, 0],
-            counts=[[1, 1, 1], [1, 1, 1], [1, 1, 0], [0, 1, 1]],
-            prob=[[0.9, 0.4, 0.6], [0.6, 0.2, 0.1], [0.7, 0.8, 0.0], [0.9, 0.3, 0.5]],
-        )
-        self.TASK.check(arrays)
-        curve = [2 / 3, 3 / 4, 3 / 3]  # right of those that count; 0.5 is not above the threshold
-        assert self.TASK.details(arrays)["curve"] == pytest.approx(curve)
-        area = ((curve[0] + curve[1]) / 2 + (curve[1] + curve[2]) / 2) / 3
-        assert self.TASK.score(arrays) == pytest.approx({"accuracy_auc": area, "final_accuracy": 1.0})
-
-    def test_perfect_predictions_score_one_moment_less_than_all(self) -> None:
-        arrays = early([1, 0], np.ones((2, 14)), [[0.9] * 14, [0.1] * 14])
-        assert self.TASK.score(arrays)["accuracy_auc"] == pytest.approx(13 / 14)
-
-    def test_it_reproduces_the_published_areas_from_the_published_accuracies(self, shared: Path) -> None:
-        text = (shared / "papers" / "blastocyst_amsnet.txt").read_text()
-        rows = [[float(n) for n in re.findall(r"\d+\.\d+", line)] for line in text.splitlines()]
-        table = [row for row in rows if len(row) == 15 and row[13] == 100 and row[14] < 1]
-        assert len(table) == 11
-        for *accuracies, area in table:
-            right = np.arange(10_000)[:, None] < np.round(np.array(accuracies) * 100)  # of 10,000 embryos
-            arrays = early(np.ones(10_000, int), np.ones((10_000, 14)), np.where(right, 0.9, 0.1))
-            assert self.TASK.score(arrays)["accuracy_auc"] == pytest.approx(area, abs=1e-4)
-
-    def test_a_moment_at_which_no_sample_counts_leaves_the_area_undefined(self) -> None:
-        arrays = early([1, 0], [[1, 0, 1], [1, 0, 1]], [[0.9, 0.9, 0.9], [0.1, 0.1, 0.9]])
-        found = self.TASK.score(arrays)
-        assert np.isnan(found["accuracy_auc"])
-        assert found["final_accuracy"] == 0.5
-        assert self.TASK.details(arrays)["curve"] == [1.0, None, 0.5]
-        last = early([1, 0], [[1, 1, 0], [1, 1, 0]], [[0.9, 0.9, 0.9]] * 2)
-        assert np.isnan(self.TASK.score(last)["final_accuracy"])
-        assert np.isnan(self.TASK.leave_one_out(last)[1]["accuracy_auc"]).all()
-
-    def test_leaving_a_subject_out_is_scoring_the_others(self) -> None:
-        rng = np.random.default_rng(0)
-        arrays = early(np.arange(24) % 2, rng.random((24, 5)) < 0.9, rng.random((24, 5)), subjects=8)
-        names, found = self.TASK.leave_one_out(arrays)
-        expected_names, expected = Task.leave_one_out(self.TASK, arrays)
-        assert names.tolist() == expected_names.tolist()
-        for name, values in expected.items():
-            assert found[name] == pytest.approx(values), name
-
-    def test_samples_and_outputs(self) -> None:
-        samples = [SimpleNamespace(label=1, counts=[True, False]), SimpleNamespace(label=0, counts=[True, True])]
-        assert self.TASK.targets(samples)["counts"].tolist() == [[True, False], [True, True]]
-        assert self.TASK.predictions([{"pred_score": [0.5, 1]}])["prob"].tolist() == [[0.5, 1.0]]
-
-    @pytest.mark.parametrize(
-        ("name", "value"),
-        [
-            ("target", np.array([0, 2])),
-            ("target", np.array([0, -1])),
-            ("prob", np.array([[0.5, 1.1]] * 2)),
-            ("prob", np.array([[np.nan, 1]] * 2)),
-            ("prob", np.array([[0.5]] * 2)),
-            ("prob", np.full((2, 3), 0.5)),
-            ("counts", np.ones((2, 2), int)),
-            ("counts", np.ones((3, 2), bool)),
-        ],
-    )
-    def test_arrays_of_another_form_are_refused(self, name: str, value: np.ndarray) -> None:
-        good = early([1, 0], np.ones((2, 2)), [[0.9, 0.9]] * 2)
-        self.TASK.check(good)
-        with pytest.raises(VidsuiteError, match="predictions"):
-            self.TASK.check({**good, name: value})
+def early(target: Any, counts: Any, prob: Any, subjects: int | None = None, step: float = 12.0) -> Arrays:
+    """Stored arrays of `early_prediction`; moments `step` hours apart."""
+    counts = np.array(counts, bool)
+    time = np.where(counts, step * np.arange(1, counts.shape[1] + 1), np.nan)
+    columns = {"target": np.array(target), "counts": counts, "prob": np.array(prob, float)}
+    return {**names(len(target), subjects), **columns, "time": time, "whole": np.nanmax(time, axis=1)}
 
 
 CASES: dict[str, tuple[Task, Arrays]] = {
