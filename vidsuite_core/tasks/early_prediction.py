@@ -172,15 +172,10 @@ class EarlyPrediction(Task):
         early = (
             "Each at the parameter that is best on the other half of the subjects; 1 - accuracy + alpha x time spent."
         )
-        rows = [
-            [
-                f"{at:g}",
-                str(int(n)),
-                *(values[place] for values in curves.values()),
-                *(v[place] for v in saved.values()),
-            ]
-            for place, (at, n) in enumerate(zip(points, scored, strict=True))
-        ]
+        rows: list[list[str | float | None]] = []
+        for place, (at, n) in enumerate(zip(points, scored.tolist(), strict=True)):
+            measured = [*curves.values(), *saved.values()]
+            rows.append([f"{at:g}", str(int(n)), *(values[place] for values in measured)])
         columns = (unit, "scored", "accuracy", "accuracy, kept", "given up", "hours saved", "class 1 lost", "recall")
         told = f"{caption}. Given up at a point: what runs and is predicted as class 0; hours saved are a sample's"
         return [
