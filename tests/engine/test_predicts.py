@@ -29,9 +29,8 @@ test_dataloader = dict(batch_size=4, dataset=dict(
     pipeline=[dict(type='vidsuite.ReadClip', size=32), dict(type='vidsuite.PackClip')]))
 """
 PLUGIN = """
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from vidsuite_core.samples import ClipSample
 from vidsuite_core import BenchmarkSpec, DatasetSpec, ModelSpec, hookimpl
 from vidsuite_toy.data import Blobs
 
@@ -39,13 +38,9 @@ vidsuite_api = 1
 HERE = Path(__file__).parent
 TASK = "clip_classification"
 
-@dataclass(frozen=True, kw_only=True)
-class Split(ClipSample):
-    split: str = "test"
-
 class TestOnly(Blobs):
     def samples(self):
-        return [Split(**vars(sample)) for sample in super().samples()[:4]]
+        return [replace(sample, split="test") for sample in super().samples()[:4]]
 
 @hookimpl
 def vidsuite_datasets():
