@@ -189,7 +189,7 @@ def test_frames_are_drawn_with_truth_prediction_and_what_is_wrong(suite, street,
         return float(((panel[..., 2] > 180) & (panel[..., 1] < 90)).mean())
 
     assert red(best) < 0.01  # the last panel marks what is wrong
-    assert red(worst) == pytest.approx(12 / 48, abs=0.03)
+    assert 0.18 < red(worst) <= 12 / 48  # of 48 rows 12 are wrong, and the panel's caption lies over some of them
 
 
 def test_clips_are_drawn_right_and_wrong_ones_by_confidence(suite, ward, here, tmp_path):
