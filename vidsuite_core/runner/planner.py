@@ -68,7 +68,7 @@ class Planner:
                     yield f"{entry.cell.cell_id if known else '(its id needs the weights)'}  {entry.cell.title}"
                 continue
             self.watcher.say(f"{handle.key} is not here: a run prepares it, or says how to get it, before any cell")
-            folds = folds_of(self.definition.protocol_of(handle.key))
+            folds = folds_of(self.definition.protocol_of(handle.key, self.options.preset))
             count = f"{folds} folds" if folds else "its folds are known once the data are here"
             for model in self._on(handle, models):
                 self._weights.find(model.key, self._config(model, handle))
@@ -153,7 +153,7 @@ class Planner:
                 dataset=handle.key,
                 samples=samples,
                 fingerprint=dataset.fingerprint(),
-                protocol=self.definition.protocol_of(handle.key),
+                protocol=self.definition.protocol_of(handle.key, self.options.preset),
                 model=model.key,
                 config=config,
                 weights=found.hashes,
