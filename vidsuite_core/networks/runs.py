@@ -1,4 +1,4 @@
-"""Runs: which frames of a batch follow on which (section 2.3.2, "mini-batches")."""
+"""Runs: which frames of a batch follow on which (mini-batches of Torgesen, Elatov & Howard, section 2.3.2)."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from mmdet.models.detectors import YOLOV3
 from torch import Tensor, nn
 
 from vidsuite_core.errors import UsageError
+from vidsuite_core.networks.runs import runs_of as lengths_of_runs
 from vidsuite_plugins.restaurant_yowo.models.conv_lstm import ConvLstm, State
 from vidsuite_plugins.restaurant_yowo.models.registry import MODELS
 
@@ -47,12 +48,10 @@ def runs_of(clips: Sequence[str], positions: Sequence[int]) -> list[Run]:
         positions: each frame's place in its clip, in steps of one.
     """
     runs: list[Run] = []
-    for index, (clip, position) in enumerate(zip(clips, positions, strict=True)):
-        last = runs[-1] if runs else None
-        if last is not None and (last.clip, last.position + last.length) == (clip, position):
-            runs[-1] = Run(last.start, last.length + 1, last.clip, last.position)
-        else:
-            runs.append(Run(index, 1, clip, position))
+    start = 0
+    for length in lengths_of_runs(clips, positions):
+        runs.append(Run(start, length, clips[start], positions[start]))
+        start += length
     return runs
 
 
