@@ -21,6 +21,7 @@ COMMANDS = {
     "show": ("vidsuite_core.cli.catalogue:show", "Show what is known of a name."),
     "report": ("vidsuite_core.cli.results:report", "Show the tables of run folders."),
     "verify": ("vidsuite_core.cli.results:verify", "Recompute scores from predictions and check hashes."),
+    "merge": ("vidsuite_core.cli.merge:merge", "Copy the attempts of run folders into one."),
     "export": ("vidsuite_core.cli.export:export", "Write predictions in the forms of others' tools."),
     "reproduce": ("vidsuite_core.cli.reproduce:reproduce", "Run a recorded cell again and compare its score."),
     "stream": ("vidsuite_core.cli.stream:stream", "Segment a video frame by frame and write it with its labels."),
