@@ -81,7 +81,8 @@ class DatasetSpec(Spec):
     """A dataset; `builder` names a subclass of `vidsuite_core.datasets.Dataset`.
 
     `users_own` marks the plugin's dataset of users' own recordings: what `vidsuite data import PLUGIN` fills.
-    `shareable` says that its licence, and whom it shows, let pictures of it stand on a public page.
+    `shareable` says that its licence, and whom it shows, let pictures of it stand on a public page. `size` is about
+    how many bytes it takes once it is prepared with its default options.
     """
 
     task: str
@@ -91,6 +92,7 @@ class DatasetSpec(Spec):
     users_own: bool = False
     shareable: bool = False
     source: str = ""
+    size: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,7 @@ def vidsuite_datasets():
             "synthetic:Synthetic",
             "generated",
             synthetic=True,
+            size=6_500_000,
             shareable=True,
         ),
         dataset("camvid", "CamVid: 701 frames of real driving, 11 classes", "datasets.camvid:CamVid", **camvid),

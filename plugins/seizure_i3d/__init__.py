@@ -22,6 +22,7 @@ def vidsuite_datasets():
             builder=f"{__name__}.synthetic:Synthetic",
             licence="generated",
             synthetic=True,
+            size=9_700_000,
             shareable=True,
         ),
         DatasetSpec(

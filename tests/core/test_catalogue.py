@@ -94,14 +94,16 @@ def test_a_dry_run_prepares_and_fetches_nothing(
     monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("the network was tried"))
     monkeypatch.setattr("vidsuite_core.weights.download.run_pip", lambda *_: pytest.fail("pip was called"))
     for plugin, line in (
-        ("toy", "toy/tiny · blobs · 2 folds, 1 seeds"),
-        ("seizure_i3d", "seizure_i3d/single_frame · synthetic · 5 folds, 1 seeds"),
+        ("toy", "run       toy/tiny · blobs · 2 folds, 1 seeds"),
+        ("seizure_i3d", "run       seizure_i3d/single_frame · synthetic · 5 folds, 1 seeds"),
     ):
         done = vidsuite("bench", "--plugin", plugin, "--dry-run")
         assert done.returncode == 0, done.stderr
         assert line in done.stdout.splitlines()
-        assert "is not here: a run prepares it" in done.stdout
-    assert "weights i3d_rgb_kinetics400" in done.stdout
+        assert f"generate  {plugin}/" in done.stdout
+        assert done.stdout.splitlines()[-1] == "of data that are not here yet cells and times are not known"
+    assert "fetch     weights i3d_rgb_kinetics400" in done.stdout
+    assert ", 47 MB" in done.stdout
     assert not os.path.lexists(toy_env["VIDSUITE_CACHE"])
     assert not (tmp_path / "runs").exists()
 
@@ -109,7 +111,10 @@ def test_a_dry_run_prepares_and_fetches_nothing(
 def test_a_dry_run_over_data_that_are_here_names_the_cells(toy_env: dict[str, str], tmp_path: Path) -> None:
     vidsuite("data", "prepare", "toy/blobs")
     done = vidsuite("bench", "--plugin", "toy", "--dry-run", "--seeds", "2", "--out", str(tmp_path / "runs"))
-    assert [line.split()[0][:18] for line in done.stdout.splitlines()] == ["tiny-blobs-quick-f" for _ in range(4)]
+    *cells, last = done.stdout.splitlines()
+    assert [line.split()[0] for line in cells] == ["run"] * 4
+    assert [line.split()[1][:18] for line in cells] == ["tiny-blobs-quick-f"] * 4
+    assert last == "4 cells to run, 0 reused; how long they take is not known: there is no past attempt"
     assert not (tmp_path / "runs").exists()
 
 
@@ -131,4 +136,4 @@ def test_bench_names_what_the_benchmark_has(words: list[str], text: str, toy_env
 def test_a_dataset_of_another_plugin_is_taken_by_its_short_name_where_one_fits(toy_env: dict[str, str]) -> None:
     done = vidsuite("bench", "--plugin", "toy", "--dataset", "synthetic", "--dry-run")
     assert done.returncode == 0, done.stderr
-    assert "seizure_i3d/synthetic is not here" in done.stdout
+    assert "generate  seizure_i3d/synthetic" in done.stdout

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,10 @@ from typing import Any
 import click
 
 from vidsuite_core.cli.numbers import Finite
-from vidsuite_core.cli.output import stream
+from vidsuite_core.cli.output import answer, stream
 from vidsuite_core.results.store import KEPT
 from vidsuite_core.suite import load
+from vidsuite_core.support.text import command, printable
 
 
 @click.command()
@@ -35,7 +38,7 @@ from vidsuite_core.suite import load
 )
 @click.option("--timeout", type=Finite(1), metavar="SECONDS", help="Longest time a cell may take.")
 @click.option("--fresh", is_flag=True, help="Run cells even where finished ones could be reused.")
-@click.option("--dry-run", is_flag=True, help="Show the cells; prepare, fetch and run nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would be run, reused, generated and fetched; do nothing.")
 @click.option("--offline", is_flag=True, help="Never touch the network.")
 @click.option("--cfg-options", "cfg_options", multiple=True, metavar="K=V", help="Override config fields.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
@@ -62,8 +65,11 @@ def bench(plugin: str | None, offline: bool, as_json: bool, dry_run: bool, **opt
         results = run(suite, BenchOptions(plugin=plugin, dry_run=dry_run, **options), watcher)
     for fault in suite.faults[len(known) :]:
         click.echo(f"plugin {fault.plugin}: {fault.reason}", err=True)
-    if dry_run:
-        for line in results.foreseen:
+    if results.foreseen is not None:
+        lines = [printable(line) for line in results.foreseen.lines()]
+        if as_json:
+            answer(lines)
+        for line in lines if not as_json else ():
             click.echo(line)
         return 0
     _show(console, suite, results, as_json)
@@ -71,7 +77,17 @@ def bench(plugin: str | None, offline: bool, as_json: bool, dry_run: bool, **opt
     console.print(f"\n{len(results.outcomes) - len(failed)} of {len(results.cells)} cells have scores "
                   f"({sum(o.reused for o in results.outcomes.values())} reused), {time.monotonic() - start:.0f} s; "
                   f"results in {options['out']}/", highlight=False, soft_wrap=True)  # fmt: skip
+    for line in _further(results.ok, options["out"]):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     return 0 if results.ok else 1
+
+
+def _further(whole: bool, out: Path) -> list[str]:
+    """The commands that go on from here."""
+    place = shlex.quote(str(out))
+    again = [] if whole else [("try again", command(sys.argv))]
+    commands = [*again, ("verify", f"vidsuite verify {place}"), ("show", f"vidsuite report {place}")]
+    return [f"{what + ':':<11}{line}" for what, line in commands]
 
 
 def _show(console: Any, suite: Any, results: Any, as_json: bool) -> None:

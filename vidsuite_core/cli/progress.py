@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from vidsuite_core.runner.bench import Silent, Watcher
+from vidsuite_core.runner.forecast import duration
 from vidsuite_core.support.text import printable
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from vidsuite_core.results.cell import Cell
     from vidsuite_core.runner.executor import Event
+    from vidsuite_core.runner.forecast import Forecast
     from vidsuite_core.runner.schedule import Outcome
 
 _EVERY = 10.0
@@ -53,6 +55,7 @@ class _Lines(Silent):
     def __init__(self, console: Console) -> None:
         self.console = console
         self._last: dict[str, float] = {}
+        self._expected = False
         self._lock = threading.Lock()
 
     def say(self, line: str) -> None:
@@ -63,6 +66,11 @@ class _Lines(Silent):
 
     def planned(self, cells: Sequence[Cell]) -> None:
         self.say(f"{len(cells)} cells")
+
+    def expects(self, forecast: Forecast) -> None:
+        if forecast.cells and not self._expected:
+            self._expected = True
+            self.say(f"{forecast.cells} cells to run; {forecast}")
 
     def event(self, event: Event) -> None:
         if event.total:
@@ -108,6 +116,12 @@ class _Live(Silent):
     def planned(self, cells: Sequence[Cell]) -> None:
         self._drop("preparing")
         self._whole = int(self.progress.add_task("cells", total=len(cells)))
+
+    def expects(self, forecast: Forecast) -> None:
+        if self._whole is not None and forecast.seconds:
+            left = f"cells, about {duration(forecast.seconds)} left"
+            more = f" and {forecast.unknown} unknown" if forecast.unknown else ""
+            self.progress.update(self._whole, description=left + more)  # type: ignore[arg-type]
 
     def event(self, event: Event) -> None:
         self._update(event.slot, f"{event.cell.title}: {event.what}", event.done, event.total)

@@ -50,13 +50,17 @@ class Cell:
         """Hash of all that decides the scores."""
         return digest(self.score_key)
 
+    @property
+    def family(self) -> str:
+        """How the ids of the model's cells on this dataset and preset begin, whatever their fold, seed and config."""
+        return "-".join(_UNSAFE.sub("_", part)[:32] for part in (_last(self.model), _last(self.dataset), self.preset))
+
     @cached_property
     def cell_id(self) -> str:
         """A readable name that ends in a hash of the score id, the names and the device."""
         whole = [self.benchmark, self.dataset, self.model, self.score_id, self.device_kind, self.device_count]
-        parts = (_last(self.model), _last(self.dataset), self.preset, f"f{self.fold}", f"s{self.seed}")
-        name = "-".join(_UNSAFE.sub("_", part)[:32] for part in parts)
-        return f"{name}-{digest(whole)[:16]}"
+        fold, seed = (_UNSAFE.sub("_", part)[:32] for part in (f"f{self.fold}", f"s{self.seed}"))
+        return f"{self.family}-{fold}-{seed}-{digest(whole)[:16]}"
 
 
 def score_key(

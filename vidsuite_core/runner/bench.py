@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -12,6 +13,8 @@ from vidsuite_core.errors import UsageError
 from vidsuite_core.results.cell import Cell
 from vidsuite_core.results.store import Store
 from vidsuite_core.runner.executor import Event, Executor, Resources
+from vidsuite_core.runner.forecast import Forecast
+from vidsuite_core.runner.foresight import Foresight, import_configs
 from vidsuite_core.runner.initial_weights import InitialWeights
 from vidsuite_core.runner.planner import Planner
 from vidsuite_core.runner.schedule import Outcome, Planned, Schedule
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from vidsuite_core.suite import BenchmarkHandle, Suite
 
 QUICK = "quick"
+_EVERY = 1.0
+"""Least seconds between two forecasts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +63,9 @@ class Watcher(Protocol):
     def planned(self, cells: Sequence[Cell]) -> None:
         """The cells of this run."""
 
+    def expects(self, forecast: Forecast) -> None:
+        """What is known of how long the cells that are left will take; told before the first, and then now and then."""
+
     def event(self, event: Event) -> None:
         """Progress of a cell."""
 
@@ -77,6 +85,9 @@ class Silent:
     def planned(self, cells: Sequence[Cell]) -> None:
         """See `Watcher`."""
 
+    def expects(self, forecast: Forecast) -> None:
+        """See `Watcher`."""
+
     def event(self, event: Event) -> None:
         """See `Watcher`."""
 
@@ -86,11 +97,11 @@ class Silent:
 
 @dataclass(frozen=True)
 class Results:
-    """What a run came to: its cells, in the plan's order, and what came of each; a dry run has lines alone."""
+    """What a run came to: its cells, in the plan's order, and what came of each; a dry run has foresight alone."""
 
     cells: Sequence[Cell]
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
-    foreseen: Sequence[str] = ()
+    foreseen: Foresight | None = None
 
     @property
     def ok(self) -> bool:
@@ -123,7 +134,7 @@ class Session:
         self.suite, self.options, self.watcher = suite, options, watcher
         resources = Resources(options.devices, options.workers_per_device)
         self._executor: Executor = resolve(suite.executors[options.executor].spec.builder)(resources, watcher)
-        self._slot = self._executor.slots()[0]
+        self._slots = self._executor.slots()
         self._weights = InitialWeights(suite, options.weights, options.preset == QUICK, watcher.say, watcher.preparing)
         self._weights.may_fetch = not options.dry_run
 
@@ -133,15 +144,19 @@ class Session:
         self._weights.refuse_unused()
         return planned
 
-    def foresee(self, seeds: Sequence[int]) -> list[str]:
-        """Lines on the cells that a run would have; nothing is prepared, fetched or run for them."""
-        lines = [line for planner in self._planners() for line in planner.foresee(seeds)]
+    def foresee(self, seeds: Sequence[int]) -> Foresight:
+        """What a run would do; nothing is prepared, fetched, run or written for it."""
+        import_configs()
+        found = Foresight(Store(self.options.out.absolute()), len(self._slots), self.options.fresh)
+        for planner in self._planners():
+            planner.foresee(seeds, found)
         self._weights.refuse_unused()
-        return lines
+        found.fetched = self._weights.foreseen
+        return found
 
     def _planners(self) -> Iterator[Planner]:
         for benchmark in _benchmarks(self.suite, self.options):
-            yield Planner(self.suite, self.options, self.watcher, benchmark, self._slot, self._weights)
+            yield Planner(self.suite, self.options, self.watcher, benchmark, self._slots[0], self._weights)
 
     def run(self, planned: Sequence[Planned]) -> Results:
         """Run cells of the plan, or reuse what was run before."""
@@ -149,8 +164,14 @@ class Session:
         cells = [entry.cell for entry in planned]
         watcher.planned(cells)
 
+        told = 0.0
+
         def finished(outcome: Outcome) -> None:
+            nonlocal told
             watcher.finished(outcome)
+            if schedule.begun and time.monotonic() - told > _EVERY:
+                told = time.monotonic()
+                watcher.expects(schedule.forecast(len(self._slots)))
             if outcome.attempt is not None and not outcome.reused:
                 notify("vidsuite_cell_finished", cell=outcome.cell, result=outcome.attempt)
 
@@ -159,6 +180,8 @@ class Session:
 
         store = Store(self.options.out.absolute())  # whoever changes the working folder meanwhile
         schedule = Schedule(store, planned, started, finished, watcher.say, self.options.fresh)
+        schedule.look_back()
+        watcher.expects(schedule.forecast(len(self._slots)))
         self._executor.run(schedule)
         return Results(cells, {outcome.cell.cell_id: outcome for outcome in schedule.outcomes})
 

@@ -50,6 +50,9 @@ class InitialWeights:
         self.suite, self.may_be_random, self.say, self.progress = suite, may_be_random, say, progress
         self.may_fetch = True
         self.unknown: list[str] = []
+        """Names of weights that are not here, and whose content is known only once they are."""
+        self.foreseen: list[str] = []
+        """What a run would fetch, where it may not fetch now."""
         self._given = dict(self._parse(text) for text in given)
         self._used: set[str] = set()
         self._found: dict[str, tuple[Path | None, str]] = {}
@@ -123,10 +126,8 @@ class InitialWeights:
 
     def _foreseen(self, spec: WeightsSpec) -> tuple[None, str]:
         """What is known of weights that a run would fetch: what they are, or that this is not known."""
-        size = f", {spec.size / 1e6:.0f} MB" if spec.size else ""
-        self.say(
-            f"weights {spec.name} ({spec.summary}{size}) are not here: a run fetches them, or says how to get them"
-        )
+        size = f"{spec.size / 1e6:.0f} MB" if spec.size else "of unknown size"
+        self.foreseen.append(f"weights {spec.name} ({spec.summary}), {size}")
         if not spec.content_sha256:
             self.unknown.append(spec.name)
         return None, spec.content_sha256 or "random"
@@ -137,7 +138,8 @@ class InitialWeights:
 
         if weights.locate(spec) is None or not (faults := weights.verify(spec)):
             return weights.locate(spec)
-        self.say(faults[0])
+        if self.may_fetch:
+            self.say(faults[0])
         return None
 
     def _fetch(self, spec: WeightsSpec) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vidsuite_core.datasets import Dataset
     from vidsuite_core.runner.bench import BenchOptions, Watcher
     from vidsuite_core.runner.devices import Slot
+    from vidsuite_core.runner.foresight import Foresight
     from vidsuite_core.runner.initial_weights import InitialWeights
     from vidsuite_core.suite import BenchmarkHandle, DatasetHandle, ModelHandle, Suite
 
@@ -58,21 +59,21 @@ class Planner:
             for entry in self._plan_dataset(dataset, self._on(dataset, models), seeds)
         ]
 
-    def foresee(self, seeds: Sequence[int]) -> Iterator[str]:
-        """A line a cell that a run would have, or a model where the folds need data that are not here; makes none."""
+    def foresee(self, seeds: Sequence[int], found: Foresight) -> None:
+        """Tell `found` what a run would do; nothing is prepared, fetched or written for it."""
         models = self._models()
         for handle in self._datasets():
-            if self._open(handle).is_ready():
-                for entry in self._plan_dataset(handle, self._on(handle, models), seeds):
+            dataset, on = self._open(handle), self._on(handle, models)
+            if dataset.is_ready():
+                for entry in self._cells_on(handle, dataset, on, seeds, []):
                     known = not set(self._weights.unknown) & set(entry.cell.score_key["weights"])
-                    yield f"{entry.cell.cell_id if known else '(its id needs the weights)'}  {entry.cell.title}"
+                    found.cell(entry, known)
                 continue
-            self.watcher.say(f"{handle.key} is not here: a run prepares it, or says how to get it, before any cell")
+            found.missing_data(handle.key, handle.spec, dataset)
             folds = folds_of(self.definition.protocol_of(handle.key))
-            count = f"{folds} folds" if folds else "its folds are known once the data are here"
-            for model in self._on(handle, models):
+            for model in on:
                 self._weights.find(model.key, self._config(model, handle))
-                yield f"{model.key} · {handle.spec.name} · {count}, {len(seeds)} seeds"
+                found.model(f"{model.key} · {handle.spec.name}", folds, len(seeds))
 
     def _open(self, handle: DatasetHandle) -> Dataset:
         options = self.definition.options(handle.key, self.options.preset)
@@ -134,14 +135,24 @@ class Planner:
     def _plan_dataset(
         self, handle: DatasetHandle, models: Sequence[ModelHandle], seeds: Sequence[int]
     ) -> list[Planned]:
-        from vidsuite_core.engine.config import settle
-
         dataset = self._open(handle)
         dataset.prepare(self.watcher.preparing)
+        return self._cells_on(handle, dataset, models, seeds, self._notes(handle, dataset))
+
+    def _cells_on(
+        self,
+        handle: DatasetHandle,
+        dataset: Dataset,
+        models: Sequence[ModelHandle],
+        seeds: Sequence[int],
+        notes: Sequence[str],
+    ) -> list[Planned]:
+        """The cells on a dataset that is ready; `notes` are what each cell's record says of its data."""
+        from vidsuite_core.engine.config import settle
+
         samples = dataset.samples()
         if not samples:
             raise DataNotReady(f"dataset {handle.key} has no samples; {dataset.how_to_get()}")
-        notes = self._notes(handle, dataset)
         planned = []
         for model in models:
             config = self._config(model, handle)

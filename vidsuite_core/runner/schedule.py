@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import threading
 import time
@@ -14,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.results.cell import Cell
-from vidsuite_core.results.store import KEPT, LOG, PREDICTIONS, Attempt, Store, Workspace
+from vidsuite_core.results.store import LOG, PREDICTIONS, Attempt, Store, Workspace
 from vidsuite_core.results.verification import unsound
 from vidsuite_core.runner.executor import Job
-from vidsuite_core.support import code, environment
+from vidsuite_core.runner.forecast import Forecast, History, forecast, longest_first, whole_course
+from vidsuite_core.runner.reuse import reusable
 from vidsuite_core.support.files import why
-from vidsuite_core.support.ids import differences
+from vidsuite_core.support.text import command
 
 if TYPE_CHECKING:
     from vidsuite_core.engine.order import Order
@@ -91,10 +91,37 @@ class Schedule:
         self.store = store
         self._waiting = deque(planned)
         self._running: dict[str, Planned] = {}
+        self._began: dict[str, float] = {}
+        self._history = History(store)
+        self.begun = False
+        """Whether it has looked back: what comes from now on takes time."""
         self._started, self._finished, self._say, self._fresh = started, finished, say, fresh
         self._lock = threading.Lock()
         self._told: set[str] = set()
         self.outcomes: list[Outcome] = []
+
+    def look_back(self) -> None:
+        """Keep what earlier attempts stand for, and put what is left in order: what takes longest first."""
+        left = []
+        while self._waiting:
+            planned = self._waiting.popleft()
+            attempt = None if self._fresh else self._reusable(planned)
+            if attempt is None:
+                left.append(planned)
+            else:
+                self._keep(Outcome(planned.cell, attempt, reused=True))
+        self._waiting.extend(longest_first(left, self._history))
+        self.begun = True
+
+    def forecast(self, slots: int) -> Forecast:
+        """How long the cells that are left, and those under way, will take on so many slots."""
+        now = time.monotonic()
+        with self._lock:
+            running = [
+                max(0.0, (self._history.expected(planned) or 0.0) - (now - self._began[attempt]))
+                for attempt, planned in self._running.items()
+            ]
+            return forecast(list(self._waiting), self._history, slots, running)
 
     def take(self, stopped: Callable[[], bool]) -> Job | None:
         """See `Jobs.take`."""
@@ -145,6 +172,7 @@ class Schedule:
             return None, False
         with self._lock:
             self._running[workspace.attempt] = planned
+            self._began[workspace.attempt] = time.monotonic()
         self._started(cell)
         return Job(cell, planned.order(workspace.path), workspace, planned.timeout), False
 
@@ -152,12 +180,14 @@ class Schedule:
         """See `Jobs.give_back`."""
         job.workspace.discard()
         with self._lock:
+            del self._began[job.workspace.attempt]
             self._waiting.appendleft(self._running.pop(job.workspace.attempt))
 
     def finish(self, job: Job, outcome: Mapping[str, Any]) -> None:
         """See `Jobs.finish`; an attempt that cannot be written is reported, and the others go on."""
         with self._lock:
             planned = self._running.pop(job.workspace.attempt)
+            del self._began[job.workspace.attempt]
         record = _record_or_fault(planned, job.workspace, outcome)
         if record.status == "ok":
             fault = unsound(job.order.task, job.workspace.path / PREDICTIONS, record)
@@ -171,6 +201,9 @@ class Schedule:
             problem = f"its attempt could not be written below {self.store.root}: {why(error, self.store.root)}"
             self._keep(Outcome(job.cell, None, problem=problem))
             return
+        if (seconds := whole_course(attempt.record)) is not None:
+            with self._lock:
+                self._history.learn(job.cell, seconds)
         self._keep(Outcome(job.cell, attempt))
 
     def abandon(self, reason: str) -> None:
@@ -182,26 +215,11 @@ class Schedule:
             self._keep(Outcome(planned.cell, reusable, reused=reusable is not None, problem=problem))
 
     def _reusable(self, planned: Planned) -> Attempt | None:
-        """The newest good attempt under the present code and software; else says what differs from the newest."""
-        good = [a for a in self.store.attempts(planned.cell.plugin, planned.cell.cell_id) if a.record.status == "ok"]
-        if not good:
-            return None
-        for attempt in reversed(good):
-            if attempt.faulty_files():
-                continue
-            if not all(attempt.keeps(name) for name in planned.keep):
-                continue
-            same = code.same_code(attempt.record.code, dict(planned.code))
-            if same and attempt.record.software == environment.software():
-                return attempt
-        newest = good[-1].record
-        changed = differences(newest.software, environment.software(), "software.")
-        changed += [line for line in differences(newest.code, planned.code, "code.") if ".sources:" in line]
-        self._tell(
-            "running again what was run before, since these changed: "
-            + ("; ".join(changed) or _files_reason(planned, good[-1]))
-        )
-        return None
+        """See `reuse.reusable`; says what differs from what was run before."""
+        attempt, changed = reusable(self.store, planned)
+        if changed:
+            self._tell(f"running again what was run before, since these changed: {changed}")
+        return attempt
 
     def _keep(self, outcome: Outcome) -> None:
         with self._lock:
@@ -214,18 +232,6 @@ class Schedule:
             self._told.add(line)
         if new:
             self._say(line)
-
-
-def _command(arguments: Sequence[str]) -> str:
-    """The command line as another person would type it: the program by its name, not by where it lies here."""
-    program = Path(arguments[0]).name
-    return shlex.join(["vidsuite" if program == "__main__.py" else program, *arguments[1:]])
-
-
-def _files_reason(planned: Planned, newest: Attempt) -> str:
-    """Why an attempt under the same code cannot be reused."""
-    lacking = [KEPT[name] for name in planned.keep if not newest.keeps(name)]
-    return f"--keep asks for {lacking[0]}, which was not kept" if lacking else "damaged files"
 
 
 def _record_or_fault(planned: Planned, workspace: Workspace, outcome: Mapping[str, Any]) -> Record:
@@ -266,7 +272,7 @@ def _record(planned: Planned, workspace: Workspace, outcome: Mapping[str, Any]) 
             "score_key": cell.score_key,
             "device": {"kind": cell.device_kind, "count": cell.device_count},
             "code": planned.code,
-            "command": [_command(sys.argv)],
+            "command": [command(sys.argv)],
             "weights": weights,
             "warnings": warnings,
             "log_end": [] if outcome["status"] == "ok" else _log_end(workspace.path / LOG),

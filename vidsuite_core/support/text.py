@@ -5,8 +5,11 @@ from __future__ import annotations
 import codecs
 import io
 import re
+import shlex
 import sys
 import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
 
 
 def natural(text: str) -> tuple[list[str | int], str]:
@@ -57,3 +60,9 @@ def _replacement(error: UnicodeError) -> tuple[str, int]:
 
 def _letter(sign: str) -> str:
     return unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode() or "?"
+
+
+def command(arguments: Sequence[str]) -> str:
+    """A command line as another person would type it: the program by its name, not by where it lies here."""
+    program = Path(arguments[0]).name
+    return shlex.join(["vidsuite" if program == "__main__.py" else program, *arguments[1:]])
