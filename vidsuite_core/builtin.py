@@ -1,4 +1,4 @@
-"""What the core brings through its own hooks: the four generic tasks with their floor, an executor and back ends."""
+"""What the core brings through its own hooks: the four generic tasks with their floor, executors and back ends."""
 
 from pathlib import Path
 from typing import Any
@@ -55,13 +55,18 @@ def vidsuite_models() -> list[ModelSpec]:
 
 @hookimpl
 def vidsuite_executors() -> list[ExecutorSpec]:
-    """The executor that uses this machine's devices."""
+    """Where cells run: this machine's devices, or a cluster."""
     return [
         ExecutorSpec(
             name="local",
             summary="this machine's devices, one warm worker process each",
             builder="vidsuite_core.runner.local:LocalExecutor",
-        )
+        ),
+        ExecutorSpec(
+            name="slurm",
+            summary="jobs of a Slurm cluster, an array of them at a time (vidsuite[slurm])",
+            builder="vidsuite_core.runner.slurm:SlurmExecutor",
+        ),
     ]
 
 

@@ -35,6 +35,8 @@ class Queue:
     abandoned: str = ""
     pause: float = 0
     codes: list[str] = field(default_factory=list)
+    kind: str = "cpu: test"
+    code: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.waiting = [(str(place), deed) for place, deed in enumerate(self.deeds)]
@@ -60,7 +62,7 @@ class Queue:
             code=self.codes[int(name)] if self.codes else "",
             root=str(self.root / f"{name}.pids"), options={"do": deed, **self.options}, folder=str(workspace.path),
         )  # fmt: skip
-        return Job(make_cell(fold=name), order, workspace, self.timeout)
+        return Job(make_cell(fold=name, device=self.kind), order, workspace, self.timeout, self.code)
 
     def give_back(self, job: Job) -> None:
         with self.lock:

@@ -221,7 +221,6 @@ def test_a_job_can_run_on_its_own_claimed_and_kept_alive_by_the_place_where_it_r
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on another machine: the process that took the job is gone, and no pipe leads to it."""
-    monkeypatch.setattr(place, "MODULE", "tiny_worker")
     monkeypatch.setattr(process, "HEARTBEAT", 0.1)
     job = Queue(tmp_path, ["linger"]).take(lambda: False)
     assert job is not None
@@ -233,7 +232,7 @@ def test_a_job_can_run_on_its_own_claimed_and_kept_alive_by_the_place_where_it_r
         steps.append((what, done, total))
         beats.add(owner.stat().st_mtime_ns)
 
-    outcome = place.run_order(job.order, report, timeout=60)
+    outcome = place.run_order(job.order, report, timeout=60, module="tiny_worker")
     assert outcome["status"] == "ok"
     assert steps[:2] == [("starting worker", 0, 0), ("linger", 0, 1)]
     assert len(beats) > 2

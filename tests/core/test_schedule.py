@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -13,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import CODE, SOFTWARE, make_cell
-from planned_runs import CELLS, FAILED, Inline, Run, good
+from helpers import CODE, SOFTWARE, clip_arrays, make_cell
+from planned_runs import CELLS, FAILED, Inline, Run, good, order
 
-from vidsuite_core.results.store import LOG, PREDICTIONS, Store, Workspace
+from vidsuite_core.results.claims import OUTCOME, disown
+from vidsuite_core.results.store import LOG, PREDICTIONS, Store, Workspace, write_predictions
 from vidsuite_core.runner import schedule as module
 from vidsuite_core.runner.executor import Job
 from vidsuite_core.support import environment
@@ -282,3 +284,56 @@ def test_checkpoints_are_continued_by_the_same_code_alone_and_never_where_all_be
         run.cells, run.answer = CELLS[:1], look
         run.go()
     assert found == [True, False, False]
+
+
+def left_by_a_dead_run(root: Path, identity: str, outcome: Any) -> Workspace:
+    """A folder with a cell's predictions and outcome, as a job on another machine leaves it, whose owner is dead."""
+    cell = CELLS[0]
+    workspace = Store(root).begin(cell.plugin, cell.cell_id, identity)
+    job = Job(cell, order(workspace.path), workspace, None)
+    found = {**good(job), "hardware": {"cores": 64}, "software": dict(SOFTWARE)}
+    (workspace.path / OUTCOME).write_text(json.dumps(found if outcome == "good" else outcome))
+    disown(workspace.path)
+    return workspace
+
+
+def test_what_ended_elsewhere_after_its_run_was_gone_is_kept_and_not_run_again(tmp_path: Path) -> None:
+    left_by_a_dead_run(tmp_path, "this code", "good")
+    run = Run(tmp_path, CELLS[:1]).go()
+    assert (run.ran, run.reused) == ([], [])
+    attempt = run.outcomes[0].attempt
+    assert attempt is not None
+    assert attempt.record.status == "ok"
+    assert attempt.record.hardware == {"cores": 64}
+    assert run.said == ["taking what ended on other machines after an earlier run was gone"]
+    assert not (attempt.path / OUTCOME).exists()
+    assert Run(tmp_path, CELLS[:1]).go().reused == ["0"]
+
+
+@pytest.mark.parametrize(
+    ("identity", "outcome", "fresh"),
+    [
+        ("other code", "good", False),
+        ("this code", FAILED, False),
+        ("this code", ["no outcome"], False),
+        ("this code", {"status": "ok", "reason": 3}, False),
+        ("this code", "good", True),
+    ],
+)
+def test_what_was_left_by_other_code_or_did_not_end_well_is_run_again(
+    tmp_path: Path, identity: str, outcome: Any, fresh: bool
+) -> None:
+    left_by_a_dead_run(tmp_path, identity, outcome)
+    run = Run(tmp_path, CELLS[:1], fresh=fresh).go()
+    assert run.ran == ["0"]
+    assert [one.ok for one in run.outcomes] == [True]
+    assert not list(tmp_path.glob("*/*/.tmp-*"))
+
+
+def test_left_predictions_that_do_not_give_the_left_scores_are_no_result(tmp_path: Path) -> None:
+    workspace = left_by_a_dead_run(tmp_path, "this code", "good")
+    write_predictions(workspace.path / PREDICTIONS, clip_arrays("1", skill=0.1, seed=5))
+    outcome = Run(tmp_path, CELLS[:1]).go().outcomes[0]
+    assert not outcome.ok
+    assert outcome.attempt is not None
+    assert outcome.attempt.record.reason.startswith("its predictions do not hold: ")

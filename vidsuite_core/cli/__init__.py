@@ -87,15 +87,19 @@ def cli(debug: bool) -> None:
     settle()
 
 
+_REPEATED = ("--cfg-options", "--executor-options")
+"""Options that may be followed by several K=V."""
+
+
 def repeat_options(arguments: list[str]) -> list[str]:
     """`--cfg-options a=1 b=2`, as OpenMMLab's tools take it, with the option before each pair."""
     out: list[str] = []
-    inside = False
+    inside = ""
     for word in arguments:
-        if inside and not word.startswith("-") and "=" in word and out[-1] != "--cfg-options":
-            out.append("--cfg-options")
+        if inside and not word.startswith("-") and "=" in word and out[-1] != inside:
+            out.append(inside)
         elif word.startswith("-"):
-            inside = word == "--cfg-options"
+            inside = word if word in _REPEATED else ""
         out.append(word)
     return out
 

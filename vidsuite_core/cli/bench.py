@@ -29,7 +29,9 @@ from vidsuite_core.support.text import command, printable
 @click.option(
     "--workers-per-device", default=1, show_default=True, type=click.IntRange(1), help="Cells that share a device."
 )
-@click.option("--executor", default="local", show_default=True, metavar="NAME", help="Where cells run.")
+@click.option("--executor", default="local", show_default=True, metavar="NAME", help="Where cells run: local, slurm.")
+@click.option("--executor-options", multiple=True, metavar="K=V", help="Options of the executor, as partition=gpu.")
+@click.option("--executor-profile", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file with them.")
 @click.option("--out", default="runs", show_default=True, type=click.Path(path_type=Path), help="Run folder.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the dataset; by default below the cache.")
 @click.option("--weights", multiple=True, metavar="[NAME=]FILE", help="Initial weights from a file of yours.")

@@ -26,7 +26,11 @@ _SHOWN = 5
 @click.option("--out", default="reproductions", show_default=True, type=_PATH, help="Run folder for the new attempt.")
 @click.option("--by", default="", metavar="NAME", help="Your name, to be shown; writes a file that can be submitted.")
 @click.option("--devices", default="auto", show_default=True, help="auto, cpu, or GPUs: cuda:0,cuda:1 or UUIDs.")
-@click.option("--executor", default="local", show_default=True, metavar="NAME", help="Where the cell runs.")
+@click.option(
+    "--executor", default="local", show_default=True, metavar="NAME", help="Where the cell runs: local, slurm."
+)
+@click.option("--executor-options", multiple=True, metavar="K=V", help="Options of the executor, as partition=gpu.")
+@click.option("--executor-profile", type=_PATH, metavar="FILE", help="A TOML file with them.")
 @click.option("--data", type=_PATH, help="Folder of the dataset; by default below the cache.")
 @click.option("--weights", multiple=True, metavar="[NAME=]FILE", help="Initial weights from a file of yours.")
 @click.option("--timeout", type=Finite(1), metavar="SECONDS", help="Longest time the cell may take.")

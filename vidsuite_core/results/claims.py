@@ -28,6 +28,8 @@ WORK = "checkpoints"
 """Folder of checkpoints inside a temporary folder; not kept with the attempt."""
 CODE = "code"
 """File beside the checkpoints that names the code they were made by, see `vidsuite_core.support.code.identity`."""
+OUTCOME = "outcome.json"
+"""File of a temporary folder with what came of a cell whose run was gone when it ended."""
 STALE_AFTER = 600.0
 """Seconds without a sign of life after which an owner that cannot be seen counts as dead."""
 QUIET = 90.0
@@ -134,10 +136,11 @@ def continues(orphan: Path, code: str) -> bool:
         return False
 
 
-def take_over(orphan: Path, path: Path, code: str | None) -> bool:
+def take_over(orphan: Path, path: Path, code: str | None, whole: bool = False) -> bool:
     """Make a dead owner's folder ours at `path`; False if it cannot be had.
 
-    Nothing is left in it but its checkpoints, and these only where they were made by `code`.
+    Nothing is left in it but its checkpoints, and these only where they were made by `code`; all of it where that is
+    so and it is taken `whole`.
     """
     try:
         orphan.rename(path)  # atomic: of several processes one succeeds
@@ -154,7 +157,7 @@ def take_over(orphan: Path, path: Path, code: str | None) -> bool:
             return False
         kept = code is not None and continues(path, code)
         for entry in list(path.iterdir()):
-            if entry.name != WORK or not kept:
+            if not kept or not (whole or entry.name == WORK):
                 _remove(entry)
         claim(path)
     except FileNotFoundError:  # another process took it from us before our name stood in it

@@ -18,11 +18,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.results.claims import (
     CODE,
+    OUTCOME,
     OWNER,
     WORK,
     claim,
@@ -34,7 +35,13 @@ from vidsuite_core.results.claims import (
     take_over,
     temporaries,
 )  # fmt: skip
-from vidsuite_core.support.files import file_sha256, read_predictions, write_predictions, write_synced
+from vidsuite_core.support.files import (
+    file_sha256,
+    read_predictions,
+    read_regular,
+    write_predictions,
+    write_synced,
+)  # fmt: skip
 from vidsuite_core.support.litter import entries
 from vidsuite_core.support.paths import cache_home, sync, user_home
 
@@ -53,6 +60,7 @@ KEPT = {"outputs": "outputs.zip", "weights": "weights.pth"}
 """Files that an attempt keeps on request: what the model put out in full (as label maps), the trained weights."""
 STOPPED = ("interrupted", "timeout")
 """Status of attempts that were going well until they were stopped."""
+_OUTCOME_BYTES = 16 * 2**20
 _LINK = "is a symbolic link, which is not followed"
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\Z")
 
@@ -211,22 +219,46 @@ class Store:
         """As `begin`, without any checkpoints."""
         return self._begin(plugin, cell_id, code, None)
 
+    @staticmethod
+    def _named(cell: Path) -> Workspace:
+        """A workspace with a new attempt's name, whose folder is not there yet."""
+        attempt = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
+        return Workspace(cell / f".tmp-{attempt}", attempt)
+
     def _begin(self, plugin: str, cell_id: str, code: str, continued: str | None) -> Workspace:
         cell = self.cell_folder(plugin, cell_id)
         if not cell.is_dir():
             cell.mkdir(parents=True, exist_ok=True)
             sync(cell.parent)
             sync(self.root)
-        attempt = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
-        path = cell / f".tmp-{attempt}"
+        workspace = self._named(cell)
+        path = workspace.path
         left = sorted(orphans(cell), key=lambda orphan: not continues(orphan, code))
         if not any(take_over(orphan, path, continued) for orphan in left):
             path.mkdir()
             claim(path)
-        workspace = Workspace(path, attempt)
         workspace.work.mkdir(exist_ok=True)
         (workspace.work / CODE).write_text(code)
         return workspace
+
+    def finished_elsewhere(self, plugin: str, cell_id: str, code: str) -> Iterator[tuple[Workspace, dict[str, Any]]]:
+        """What `code` made elsewhere while the run that waited for it was gone: folders, now ours, and outcomes.
+
+        An outcome is as an executor's, see `vidsuite_core.runner.executor.Jobs.finish`.
+        """
+        for orphan in orphans(self.cell_folder(plugin, cell_id)):
+            if (orphan / OUTCOME).is_file() and continues(orphan, code):
+                workspace = self._named(orphan.parent)
+                if take_over(orphan, workspace.path, code, whole=True):
+                    try:
+                        outcome = json.loads(read_regular(workspace.path / OUTCOME, _OUTCOME_BYTES))
+                    except (OSError, ValueError, RecursionError, VidsuiteError):
+                        outcome = None
+                    (workspace.path / OUTCOME).unlink(missing_ok=True)
+                    if isinstance(outcome, dict):
+                        yield workspace, outcome
+                    else:
+                        workspace.discard()
 
     def claimed(self, plugin: str, cell_id: str, before: Workspace | None = None) -> bool:
         """Whether another living process is at this cell; `before` counts those alone that began before that one."""

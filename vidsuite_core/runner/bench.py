@@ -16,6 +16,7 @@ from vidsuite_core.runner.executor import Event, Executor, Resources
 from vidsuite_core.runner.forecast import Forecast
 from vidsuite_core.runner.foresight import Foresight, import_configs
 from vidsuite_core.runner.initial_weights import InitialWeights
+from vidsuite_core.runner.options import gathered
 from vidsuite_core.runner.planner import Planner
 from vidsuite_core.runner.schedule import Outcome, Planned, Schedule
 from vidsuite_core.specs import resolve
@@ -41,6 +42,8 @@ class BenchOptions:
     devices: str = "auto"
     workers_per_device: int = 1
     executor: str = "local"
+    executor_options: Sequence[str] = ()
+    executor_profile: Path | None = None
     out: Path = Path("runs")
     data: Path | None = None
     fresh: bool = False
@@ -132,7 +135,12 @@ class Session:
 
     def __init__(self, suite: Suite, options: BenchOptions, watcher: Watcher) -> None:
         self.suite, self.options, self.watcher = suite, options, watcher
-        resources = Resources(options.devices, options.workers_per_device)
+        resources = Resources(
+            options.devices,
+            options.workers_per_device,
+            gathered(options.executor_profile, options.executor_options),
+            options.dry_run,
+        )
         self._executor: Executor = resolve(suite.executors[options.executor].spec.builder)(resources, watcher)
         self._slots = self._executor.slots()
         self._weights = InitialWeights(suite, options.weights, options.preset == QUICK, watcher.say, watcher.preparing)

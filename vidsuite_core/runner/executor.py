@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vidsuite_core.results.cell import Cell
@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """A cell to be run now, with its order for the worker, its temporary folder, and its time-out in seconds."""
+    """A cell to be run now, with its order for the worker, its temporary folder, and its time-out in seconds.
+
+    `code` tells whose sources decide its scores, see `vidsuite_core.support.code`.
+    """
 
     cell: Cell
     order: Order
     workspace: Workspace
     timeout: float | None
+    code: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,16 @@ class Jobs(Protocol):
 
 @dataclass(frozen=True)
 class Resources:
-    """What a user lets a run use: devices (see `devices.parse_devices`), and workers on each of them."""
+    """What a user lets a run use: devices (see `devices.parse_devices`), and workers on each of them.
+
+    `options` are the executor's own, by name (see `vidsuite_core.runner.options`); `looking` says that nothing is to be
+    run, so that nothing may be started to find the slots.
+    """
 
     devices: str = "auto"
     workers_per_device: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+    looking: bool = False
 
 
 class Executor(ABC):

@@ -5,14 +5,21 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from vidsuite_core.errors import UsageError
 from vidsuite_core.runner.devices import Slot, parse_devices, shared_out
 from vidsuite_core.runner.executor import Event, Executor, Job, Jobs, Listener, Resources
 from vidsuite_core.runner.messages import Message
+from vidsuite_core.runner.options import settled
 from vidsuite_core.runner.place import PAUSES, Place
 from vidsuite_core.runner.process import MODULE, START_TIMEOUT, WorkerFailed
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """The local executor has no options of its own."""
 
 
 class LocalExecutor(Executor):
@@ -28,6 +35,7 @@ class LocalExecutor(Executor):
 
     def __init__(self, resources: Resources, listener: Listener) -> None:
         super().__init__(resources, listener)
+        settled(NoOptions, "local", resources.options)
         self._noted: set[str] = set()
         self._lock = threading.Lock()
 

@@ -95,7 +95,15 @@ class Place:
         return WorkerProcess(self.slot, self._stop, self._module, self._start_timeout)
 
 
-def run_order(order: Order, report: Report, timeout: float | None = None, slot: Slot | None = None) -> dict[str, Any]:
+def run_order(
+    order: Order,
+    report: Report,
+    timeout: float | None = None,
+    slot: Slot | None = None,
+    stop: threading.Event | None = None,
+    place: Place | None = None,
+    module: str = MODULE,
+) -> dict[str, Any]:
     """Run an order on its own, away from the process that took the job: as an executor's job on another machine does.
 
     The order's folder, which must be there, is claimed by this process and given signs of life meanwhile. Nothing is
@@ -105,6 +113,8 @@ def run_order(order: Order, report: Report, timeout: float | None = None, slot: 
         report: called as report(what, done, total) with each step.
         timeout: seconds that the cell may take.
         slot: by default the first GPU that is visible, or the processor, as the order's device says.
+        stop: once set, the outcome is "interrupted"; for a place that is made here.
+        place: one that is there already, and is left so; by default one is made of `slot`, `stop` and `module`.
 
     Raises:
         WorkerFailed: no worker could be started here.
@@ -118,7 +128,10 @@ def run_order(order: Order, report: Report, timeout: float | None = None, slot: 
 
     folder = Path(order.folder)
     claim(folder)
-    slot = slot or (cpu_slot() if order.device == "cpu" else parse_devices("auto")[0])
-    with Place(slot, module=MODULE) as place:
+    if place is not None:
         place.ready(order, lambda what: report(what, 0, 0))
         return place.run(order, timeout, hear, lambda: heartbeat(folder))
+    slot = slot or (cpu_slot() if order.device == "cpu" else parse_devices("auto")[0])
+    with Place(slot, stop, module) as made:
+        made.ready(order, lambda what: report(what, 0, 0))
+        return made.run(order, timeout, hear, lambda: heartbeat(folder))

@@ -155,6 +155,8 @@ class Schedule:
         try:
             if self.store.claimed(cell.plugin, cell.cell_id):
                 return None, True
+            if not self._fresh and self._finished_elsewhere(planned):
+                return None, False
             begin = self.store.begin_anew if self._fresh else self.store.begin
             workspace = begin(cell.plugin, cell.cell_id, planned.identity)
             # Another process may have kept an attempt, or begun one, since we looked.
@@ -174,7 +176,24 @@ class Schedule:
             self._running[workspace.attempt] = planned
             self._began[workspace.attempt] = time.monotonic()
         self._started(cell)
-        return Job(cell, planned.order(workspace.path), workspace, planned.timeout), False
+        return self._job(planned, workspace), False
+
+    def _job(self, planned: Planned, workspace: Workspace) -> Job:
+        return Job(planned.cell, planned.order(workspace.path), workspace, planned.timeout, planned.code)
+
+    def _finished_elsewhere(self, planned: Planned) -> bool:
+        """Keep what a job on another machine came to after its run was gone; whether that is good."""
+        cell = planned.cell
+        for workspace, outcome in self.store.finished_elsewhere(cell.plugin, cell.cell_id, planned.identity):
+            if outcome.get("status") != "ok" or not isinstance(outcome.get("reason", ""), str):
+                workspace.discard()  # tried again as any other failure
+                continue
+            self._tell("taking what ended on other machines after an earlier run was gone")
+            with self._lock:
+                self._running[workspace.attempt] = planned
+            self.finish(self._job(planned, workspace), outcome)
+            return True
+        return False
 
     def give_back(self, job: Job) -> None:
         """See `Jobs.give_back`."""
