@@ -22,6 +22,7 @@ from vidsuite_core.results.claims import OUTCOME, OWNER
 from vidsuite_core.runner.devices import Slot, cpu_slot, parse_devices
 from vidsuite_core.runner.place import Place, run_order
 from vidsuite_core.runner.process import MODULE, WorkerFailed
+from vidsuite_core.specs import resolve
 from vidsuite_core.support import code, environment
 from vidsuite_core.support.files import read_regular, write_synced
 from vidsuite_core.support.ids import differences
@@ -133,10 +134,9 @@ def unlike(assignment: Assignment, slot: Slot) -> str:
 def _sources(assignment: Assignment) -> dict[str, str]:
     from vidsuite_core.plugins import CORE
     from vidsuite_core.runner.planner import code_of, imports
-    from vidsuite_core.suite import load
 
     found = {}
-    suite = load()
+    suite = resolve("vidsuite_core.suite:load")()  # of this place: what is above the runner here is not imported
     further = imports(assignment.order.score_key.get("config", {}))
     for plugin in suite.manager.plugins:
         if plugin.name in assignment.code and plugin.name != CORE:

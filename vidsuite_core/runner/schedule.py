@@ -191,6 +191,7 @@ class Schedule:
             self._tell("taking what ended on other machines after an earlier run was gone")
             with self._lock:
                 self._running[workspace.attempt] = planned
+                self._began[workspace.attempt] = time.monotonic()
             self.finish(self._job(planned, workspace), outcome)
             return True
         return False

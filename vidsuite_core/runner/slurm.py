@@ -101,17 +101,23 @@ class SlurmExecutor(ClusterExecutor):
         self._submitit = _submitit(self.options.cluster)
         self._jobs: list[tuple[Job, Any]] = []
         self._folders: set[Path] = set()
+        self._slot: Slot | None = None
         if self.options.cluster == "slurm" and shutil.which("sacct") is None:
             listener.say("there is no sacct here: a job that dies without a word will not be noticed")
 
     def slots(self) -> list[Slot]:
         """See `Executor.slots`: one that stands for the nodes, as the options say or a short job finds."""
+        if self._slot is None:
+            self._slot = self._find_slot()
+        return [self._slot]
+
+    def _find_slot(self) -> Slot:
         given = self.options
         if given.device:
             device, precision = ("cuda:0" if given.device.startswith("cuda") else "cpu"), given.precision or "fp32"
             if (device == "cpu") != (self._gpus == 0):
                 raise UsageError(f"executor slurm: device={given.device} and gpus={self._gpus} do not go together")
-            return [Slot(device, given.device, "", precision)]
+            return Slot(device, given.device, "", precision)
         if self.resources.looking:
             raise UsageError("which class of device the nodes have a short job would find; say it for a dry run: "
                              "--executor-options device='cuda: NVIDIA H200' precision=bf16")  # fmt: skip
@@ -120,7 +126,7 @@ class SlurmExecutor(ClusterExecutor):
             found = self._look(executor)
         self.listener.say(f"the nodes are {found['kind']!r} (precision {found['precision']}): said by "
                           "device= and precision=, no job has to look")  # fmt: skip
-        return [Slot(found["device"], found["kind"], "", found["precision"])]
+        return Slot(found["device"], found["kind"], "", found["precision"])
 
     def _look(self, executor: Any) -> dict[str, str]:
         try:
