@@ -218,7 +218,7 @@ def _cannot_move(name: str, key: str) -> bool:
     return name.startswith("vit") and not key.startswith("heads.")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.gpu
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_gpu_predicts_the_same(name):
     torch.manual_seed(0)

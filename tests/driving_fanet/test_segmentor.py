@@ -9,7 +9,7 @@ from mmengine.structures import PixelData
 import vidsuite_core as vs
 from vidsuite_core import openmmlab
 from vidsuite_core.errors import UsageError, VidsuiteError
-from vidsuite_plugins.driving_fanet.models.fast import fast_path
+from vidsuite_core.inference import Inference
 from vidsuite_plugins.driving_fanet.models.segmentor import FanetSegmentor, cross_entropy
 
 openmmlab.prepare()
@@ -129,12 +129,22 @@ def test_the_stream_follows_new_weights(network):
     assert not torch.equal(before[0], predicted(network, frames(1), [("a", 0)])[0])
 
 
-def test_a_frame_s_cost_is_measured_with_the_memory_filled_and_the_stream_built_once(monkeypatch):
-    from vidsuite_core.engine import cost
-    from vidsuite_plugins.driving_fanet.models import segmentor
+def test_a_frame_s_cost_is_measured_with_the_memory_filled_and_the_network_converted_once(monkeypatch):
+    from vidsuite_core.engine import accelerated, cost
 
-    built = []
-    monkeypatch.setattr(segmentor, "fast_path", lambda *a: built.append(fast_path(*a)) or built[-1])
+    made, seen = [], []
+    real = accelerated.Accelerated
+
+    class Counted(real):
+        def __init__(self, network, *rest):
+            made.append(rest[-1].inference)
+            super().__init__(network, *rest)
+
+        def __call__(self, frames, state):
+            seen.append(state["fam_8"].abs().amax(dim=(1, 2, 3)).gt(0).tolist())
+            return super().__call__(frames, state)
+
+    monkeypatch.setattr(accelerated, "Accelerated", Counted)
     items = [
         {"inputs": frames(1)[0], "data_samples": samples([("a", i)])[0]} for i in range(cost.WARM_UP + cost.CALLS + 1)
     ]
@@ -150,11 +160,14 @@ def test_a_frame_s_cost_is_measured_with_the_memory_filled_and_the_stream_built_
         def cost_items(self, count):
             return items[:count], "1 frame"
 
-    measured = cost.measure(network, Frames(), "cpu", "fp32")
-    assert len(built) == 1
-    assert built[0].memory.seen == cost.WARM_UP + cost.CALLS
-    assert measured["flops"] > 1e6
-    assert network.path == built[0].network.path
+    scored, speed = Inference("fp32", "auto"), Inference("fp32", "openvino")
+    measured = cost.measure(network, Frames(), "cpu", scored, speed)
+    assert made == [scored, speed, Inference("fp32", "eager")]
+    timed = seen[-cost.CALLS - 1 : -1]
+    assert timed == [[True, True]] * cost.CALLS
+    assert measured.efficiency["flops"] > 1e6
+    assert measured.efficiency["path"] == measured.inference["path"] == "openvino-fp32"
+    assert measured.inference["difference"]["pred_sem_seg.data"]["labels"] <= 0.01
 
 
 @pytest.mark.parametrize("name", ["fanet18", "fanet34"])

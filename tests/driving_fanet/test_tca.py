@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from vidsuite_core.errors import UsageError
 from vidsuite_core.networks.runs import ages, counted, runs_of
 from vidsuite_plugins.driving_fanet.models.context import SCALES
+from vidsuite_plugins.driving_fanet.models.encoder import map_sizes
 from vidsuite_plugins.driving_fanet.models.fanet import CONTEXTS, Fanet, temporal_context
 from vidsuite_plugins.driving_fanet.models.memory import product
 from vidsuite_plugins.driving_fanet.models.motion import spectrum, translation, visible
@@ -210,18 +211,23 @@ def test_a_joint_warp_of_keys_and_values_changes_nothing():
 def test_a_streams_contexts_are_the_batchs(context: str, depth: int):
     weigher = fanet(depth, context).tca
     frames = walk(45)
-    memory, batch = weigher.stream(), weigher.batch([len(frames)])
-    maps = {scale: (torch.randn(45, 32, 12), torch.randn(45, 8, 12)) for scale in SCALES}
+    state, batch = weigher.empty(frames[:1]), weigher.batch([len(frames)])
+    sizes = dict(zip(SCALES, reversed(map_sizes(frames.shape[2:])), strict=True))
+    maps = {
+        scale: (torch.randn(45, 32, h * w), torch.randn(45, SCALES[scale], h * w)) for scale, (h, w) in sizes.items()
+    }
     streamed = []
     for index in range(len(frames)):
+        memory = weigher.stream(state)
         memory.see(frames[index : index + 1])
         now = slice(index, index + 1)
         streamed.append(
-            [memory.recall(scale, keys[now], values[now], (3, 4)) for scale, (keys, values) in maps.items()]
+            [memory.recall(scale, keys[now], values[now], sizes[scale]) for scale, (keys, values) in maps.items()]
         )
+        state = memory.after
     batch.see(frames)
     for found, (scale, (keys, values)) in zip(zip(*streamed, strict=True), maps.items(), strict=True):
-        expected = batch.recall(scale, keys, values, (3, 4))
+        expected = batch.recall(scale, keys, values, sizes[scale])
         assert (torch.cat(found) - expected).abs().max() <= 1e-5 * (expected.max() - expected.min())
 
 
@@ -265,16 +271,36 @@ def test_streams_in_lock_step_do_not_mix(context: str):
     assert torch.equal(stream.step(one[:1]), network(one[:1]))
 
 
-def test_a_running_sum_does_not_drift():
-    memory = temporal_context("sum", 3).stream()
-    own = []
+def test_a_long_stream_does_not_drift():
+    context_of = temporal_context("sum", 3)
+    own, state = [], {"fam_8": torch.zeros(3, 1, 32, 8)}
     for _ in range(3000):
-        memory.see(torch.zeros(1, 3, 8, 8))
+        memory = context_of.stream(state)
         keys, values = torch.randn(1, 32, 4) * 1e3, torch.randn(1, 8, 4)
         context = memory.recall("fam_8", keys, values, (2, 2))
+        state = memory.after
         own = [*own[-3:], product(keys, values.transpose(1, 2))]
     expected = sum(matrix.double() for matrix in own)
     assert (context - expected).abs().max() <= 2e-6 * expected.abs().max()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (68, 72), (61, 95), (512, 1024)])
+def test_the_sizes_of_the_encoders_maps_are_known_beforehand(size: tuple[int, int]):
+    with torch.device("meta"):
+        maps = Fanet(num_classes=2).eval().resnet(torch.empty(1, 3, *size))
+    assert map_sizes(size) == [tuple(one.shape[2:]) for one in maps]
+
+
+@torch.no_grad()
+def test_frames_may_change_their_size_within_a_stream_where_contexts_do_not_depend_on_it():
+    for context, refused in [("sum", False), ("aligned", True)]:
+        stream = Stream(fanet(2, context))
+        stream.step(torch.randn(1, 3, 64, 64))
+        if refused:
+            with pytest.raises(UsageError, match="size changed within a stream; call reset first"):
+                stream.step(torch.randn(1, 3, 64, 96))
+        else:
+            stream.step(torch.randn(1, 3, 64, 96))
 
 
 def test_a_stream_needs_eval_mode():

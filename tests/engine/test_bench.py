@@ -265,7 +265,7 @@ def test_tensorboard_is_mmengines_own(toy_env: dict[str, str], tmp_path: Path) -
     assert list(logs.rglob("events.out.tfevents.*"))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="mmengine's AMP wrapper needs a GPU")
+@pytest.mark.gpu  # mmengine's AMP wrapper refuses a CPU
 def test_amp_is_mmengines_own(toy_env: dict[str, str], tmp_path: Path) -> None:
     run(tmp_path / "runs", "--cfg-options", "optim_wrapper.type=AmpOptimWrapper", env=toy_env)
 

@@ -18,6 +18,7 @@ class Sums:
     """Of each clip the sum of its pixels, `width` times, and which clips came together."""
 
     batch_size = 4
+    path = "summed"
 
     def __init__(self, width: int = 3, name: str = "sums") -> None:
         self.width, self.name = width, name

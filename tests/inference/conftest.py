@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from vidsuite_core.inference import choice
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of the test's own."""
     monkeypatch.setenv("VIDSUITE_CACHE", str(tmp_path / "cache"))
+    choice.forget()
     return tmp_path / "cache"
 
 

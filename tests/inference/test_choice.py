@@ -113,6 +113,8 @@ def test_the_choice_and_the_converted_network_are_remembered(monkeypatch: pytest
     network, fast, slow = Small(), Made(stored=b"whole"), Made(0.01)
     use(monkeypatch, slow=slow, fast=fast)
     first = accelerate(network, X, precision="fp32")
+    assert accelerate(network, X, precision="fp32")._latest is first._latest  # within a process it stays ready
+    choice.forget()
     again = accelerate(network, X, precision="fp32")
     assert (slow.asked, fast.asked) == (["convert"], ["convert", "restore"])
     assert again.trials == first.trials
@@ -123,6 +125,7 @@ def test_what_cannot_be_restored_is_converted_again(monkeypatch: pytest.MonkeyPa
     network, torn = Small(), Made(stored=b"half")
     use(monkeypatch, torn=torn)
     for _ in range(2):
+        choice.forget()
         accelerate(network, X, precision="fp32")
     assert torn.asked == ["convert", "restore", "convert"]
 
@@ -134,6 +137,7 @@ def test_a_damaged_entry_counts_as_none(own_cache: Path) -> None:
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 255
         path.write_bytes(data)
+    choice.forget()
     assert torch.equal(accelerate(network, X, precision="fp32", backend="openvino")(X), before)
 
 
@@ -142,6 +146,7 @@ def test_openvino_takes_up_what_it_converted(monkeypatch: pytest.MonkeyPatch) ->
 
     network = Small()
     before = accelerate(network, X, precision="fp32", backend="openvino", varying={0: (0,)})(X)
+    choice.forget()
     monkeypatch.setattr(openvino_backend, "_traced", None)  # converting would fail
     again = accelerate(network, X, precision="fp32", backend="openvino", varying={0: (0,)})
     assert torch.equal(again(X), before)
@@ -170,6 +175,7 @@ def test_keeping_the_choice_alone_writes_no_network(monkeypatch: pytest.MonkeyPa
     use(monkeypatch, slow=slow, fast=fast)
     network = Small()
     for _ in range(2):
+        choice.forget()
         accelerate(network, X, precision="fp32", keep="choice")
     assert (slow.asked, fast.asked) == (["convert"], ["convert", "convert"])
     assert network_cache().size()[0] == 1

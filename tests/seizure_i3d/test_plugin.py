@@ -122,7 +122,13 @@ presets: {quick: {timeout: 300, cfg: {}}}
         assert outcome.attempt is not None
         record = outcome.attempt.record
         assert any("random weights were used in place of i3d_rgb_kinetics400" in line for line in record.warnings)
-        assert record.details["path"] in ("fp32", "fp32-folded", "bf16-folded")
+        assert record.score_key["config"]["inference"] == {"precision": "fp32", "backend": "auto"}
+        assert record.details["path"].endswith("-fp32")
+        assert record.details["inference"]["scored"]["path"] == record.details["path"]
+        if record.efficiency:
+            speed = record.details["inference"]["speed"]
+            assert speed["path"] == record.efficiency.path
+            assert speed["difference"]["pred_score"]["largest"] < 0.1
         crops = record.details["crops"].values()
         assert crops
         assert {crop["source"] for crop in crops} == {"given"}

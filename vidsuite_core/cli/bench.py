@@ -13,6 +13,7 @@ import click
 
 from vidsuite_core.cli.numbers import Finite
 from vidsuite_core.cli.output import answer, stream
+from vidsuite_core.inference import PRECISIONS
 from vidsuite_core.results.store import KEPT
 from vidsuite_core.suite import load
 from vidsuite_core.support.text import command, printable
@@ -37,6 +38,14 @@ from vidsuite_core.support.text import command, printable
 @click.option("--weights", multiple=True, metavar="[NAME=]FILE", help="Initial weights from a file of yours.")
 @click.option(
     "--keep", multiple=True, type=click.Choice(tuple(KEPT)), help="Keep more: outputs in full, trained weights."
+)
+@click.option(
+    "--backend", metavar="NAME", help="Run networks by this back end; by default the fastest that equals eager."
+)
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    help="Of predictions; by default scores are by fp32, and speed is by bf16 where the device multiplies in it.",
 )
 @click.option("--timeout", type=Finite(1), metavar="SECONDS", help="Longest time a cell may take.")
 @click.option("--fresh", is_flag=True, help="Run cells even where finished ones could be reused.")

@@ -15,6 +15,7 @@ import click
 
 from vidsuite_core.cli.numbers import Finite
 from vidsuite_core.errors import UsageError
+from vidsuite_core.inference import PRECISIONS, Inference
 from vidsuite_core.specs import resolve
 from vidsuite_core.suite import load
 from vidsuite_core.support.litter import entries
@@ -55,6 +56,14 @@ SMOOTHED = 10
 @click.option("--dataset", metavar="NAME", help="Names the classes; by default that of the model's benchmark.")
 @click.option("--cfg-options", "cfg_options", multiple=True, metavar="K=V", help="Override config fields.")
 @click.option("--devices", "device", default="auto", show_default=True, help="auto, cpu, or one GPU.")
+@click.option("--backend", default="auto", show_default=True, metavar="NAME", help="Run the network by this back end.")
+@click.option(
+    "--precision",
+    default="auto",
+    show_default=True,
+    type=click.Choice(PRECISIONS),
+    help="auto is bf16 where it is fast.",
+)
 @click.option(
     "--fps", type=Finite(1, 1000), help=f"In place of what the video states; {UNSTATED:g} where it states none."
 )
@@ -100,7 +109,8 @@ def stream(model: str, source: Path, out: Path, **options: Any) -> int:
     seconds = statistics.median(timed)
     click.echo(
         f"{film.count} frames with {said}, classes of {viewer.name}: median {1000 * seconds:.1f} ms a "
-        f"{viewer.streamer.takes}, {1 / seconds:.1f} fps on {viewer.device} (the video has {fps:g}); written to {out}"
+        f"{viewer.streamer.takes}, {1 / seconds:.1f} fps on {viewer.device} by {viewer.streamer.path} "
+        f"(the video has {fps:g}); written to {out}"
     )
     for note in notes:
         click.echo(f"note: the input was {note}")
@@ -229,6 +239,7 @@ def _viewer(suite: Suite, handle: ModelHandle, options: dict[str, Any], watcher:
             files=_files(suite, handle, config, watcher),
             fps=options["fps"],
             window=options["window"],
+            inference=Inference(options["precision"], options["backend"]),
         )
     )
     note = "" if options["weights"] else "  RANDOM WEIGHTS"

@@ -19,6 +19,7 @@ from mmengine.runner import Runner, set_random_seed
 
 from vidsuite_core import openmmlab
 from vidsuite_core.engine import cost, ranks
+from vidsuite_core.engine.accelerated import computed
 from vidsuite_core.engine.build import import_modules
 from vidsuite_core.engine.config import INNER, PAPER_RULE, adapt, runtime_config
 from vidsuite_core.engine.course import Course, Report
@@ -27,6 +28,7 @@ from vidsuite_core.engine.metric import TaskScores
 from vidsuite_core.engine.norms import Settler
 from vidsuite_core.engine.order import Order
 from vidsuite_core.engine.recipe import way_of
+from vidsuite_core.engine.speedups import channels_last_
 from vidsuite_core.engine.subnormals import flushed_subnormals
 from vidsuite_core.engine.training import (
     Metrics,
@@ -40,6 +42,7 @@ from vidsuite_core.engine.training import (
     variant,
 )
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.inference import Inference
 from vidsuite_core.media import decoded_frames
 from vidsuite_core.protocols import inner_split, make_folds
 from vidsuite_core.results.store import CONFIG, KEPT, PREDICTIONS, WORK, write_predictions
@@ -172,7 +175,7 @@ def _run(order: Order, course: Course) -> dict[str, Any]:
         course.warnings.append("resumed from a checkpoint of an interrupted attempt: not the exact course of one run")
     with _threads(config.get("threads")):
         arrays, told = _train_and_predict(
-            runner, config, sets, metrics, course, _Keeper(folder, order.keep, course.warnings), settle
+            runner, config, sets, metrics, course, _Keeper(folder, order.keep, course.warnings), settle, order.device
         )
     if not is_main_process():
         return {"status": "ok", "classes": list(task.classes)}
@@ -181,14 +184,14 @@ def _run(order: Order, course: Course) -> dict[str, Any]:
         write_predictions(folder / PREDICTIONS, arrays)
         result = scored(task, arrays)
         result["details"] |= told
-        result["details"]["path"] = _path(network, sets["test"], config)
         result["details"] |= _pipeline_details(sets["test"])
         result["details"]["decoded"] = decoded_frames([sample.footage for sample in parts.test])
     if order.cost:
         with course.phase("cost"):
-            result["efficiency"] = cost.measure(
-                network, sets["test"], order.device, _path(network, sets["test"], config)
-            )
+            speed = Inference(**order.speed)
+            measured = cost.measure(network, sets["test"], order.device, Inference(**config.inference), speed)
+            result["efficiency"] = measured.efficiency
+            result["details"]["inference"]["speed"] = measured.inference
     return {"status": "ok", "classes": list(task.classes), **result}
 
 
@@ -237,13 +240,16 @@ def _train_and_predict(
     course: Course,
     keeper: _Keeper,
     settle: Settler | None,
+    device: str,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Arrays by the config's selection, with the variant `paper_rule` where it is asked for; and details.
 
-    The details say what each rule chose, and how batch norm was settled.
+    The details say what each rule chose, how batch norm was settled, and what ran the networks.
     """
     chosen, told, way = {}, {}, way_of(config)
     if way == "trains":
+        if config.get("channels_last"):
+            channels_last_(ranks.network_of(runner.model))
         with course.phase("train"):
             runner.train()
     elif way == "fits":
@@ -257,10 +263,12 @@ def _train_and_predict(
         if settle and settle.done:
             told["batch_norm"] = asdict(settle.done)
         with keeper.keeping(runner, metrics.test):
-            arrays = predict(runner, metrics.test)
+            arrays, used = predict(runner, metrics.test, device)
+        told |= computed(used, sets["test"])
         if metrics.paper_rule:
             chosen[PAPER_RULE] = load_best(runner, PAPER_RULE)
-            arrays |= variant(predict(runner, metrics.test), metrics.test, PAPER_RULE)
+            other, _ = predict(runner, metrics.test, device)
+            arrays |= variant(other, metrics.test, PAPER_RULE)
     return arrays, told | ({"chosen": chosen} if chosen else {})
 
 
@@ -312,12 +320,6 @@ def _pipeline_details(dataset: Any) -> dict[str, Any]:
         if hasattr(transform, "details"):
             told |= transform.details(dataset.samples)
     return told
-
-
-def _path(model: Any, dataset: Any, config: Config) -> str:
-    """How predictions were computed, as the part with a choice of ways tells it."""
-    chooser = getattr(dataset, "extractor", model)
-    return str(getattr(chooser, "path", config.get("precision", "fp32")))
 
 
 def _status(error: Exception) -> str:

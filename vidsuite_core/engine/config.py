@@ -10,6 +10,9 @@ Besides mmengine's own fields (model, train_dataloader, optim_wrapper, train_cfg
                              the course; nothing is chosen by it unless `selection` says so
     recalibrate              training batches by which batch-norm statistics are settled before anything is scored (see
                              `vidsuite_core.engine.norms`); 0 leaves them as training left them
+    inference                {precision, backend}: how networks run whose predictions are scored; float32 by the fastest
+                             back end that equals the plain network (see `vidsuite_core.inference`) unless it says so
+    channels_last            True: train with channels last in memory (see `vidsuite_core.engine.speedups`)
     threads                  CPU threads to train with, for networks too small to share among cores
     settle                   "module:function" of (config, samples), called when cells are planned; changes the config
     adapt                    "module:function" of (config, samples), called in each cell with its training samples
@@ -30,6 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.errors import UsageError, VidsuiteError
+from vidsuite_core.inference import Inference
 from vidsuite_core.specs import resolve
 from vidsuite_core.support.ids import plain
 
@@ -39,19 +43,18 @@ if TYPE_CHECKING:
 WEIGHTS, FIELD = "weights://", "config://"
 _WEIGHT_FIELDS = ("weights", "pretrained", "checkpoint", "load_from")
 _RUNNER_FIELDS = (
-    "selection", "paper_rule", "validate", "recalibrate", "threads", "precision", "settle", "adapt",
-    "train_cfg",
-    "train_dataloader", "val_dataloader", "test_dataloader", "optim_wrapper", "param_scheduler", "default_hooks",
-    "custom_hooks", "data_preprocessor", "visualizer", "env_cfg", "log_level", "log_processor", "default_scope",
-    "deterministic", "load_from", "custom_imports", "sync_bn", "model_wrapper_cfg",
+    "selection", "paper_rule", "validate", "recalibrate", "threads", "precision", "inference", "channels_last",
+    "settle", "adapt", "train_cfg", "train_dataloader", "val_dataloader", "test_dataloader", "optim_wrapper",
+    "param_scheduler", "default_hooks", "custom_hooks", "data_preprocessor", "visualizer", "env_cfg", "log_level",
+    "log_processor", "default_scope", "deterministic", "load_from", "custom_imports", "sync_bn", "model_wrapper_cfg",
 )  # fmt: skip
 RECALIBRATE = 100
 """Training batches that settle batch norm unless a config says otherwise; one pass over the data at most."""
 INNER, PAPER_RULE = "inner", "paper_rule"
 SELECTIONS, PAPER_RULES = ("last", INNER), ("best_on_test", None)
 _OF_TRAINING = {
-    "selection", PAPER_RULE, "validate", "recalibrate", "train_cfg", "optim_wrapper", "param_scheduler",
-    "default_hooks",
+    "selection", PAPER_RULE, "validate", "recalibrate", "channels_last", "train_cfg", "optim_wrapper",
+    "param_scheduler", "default_hooks",
 }  # fmt: skip
 
 
@@ -91,8 +94,18 @@ def cell_config(
     _check_selection(resolved)
     if resolved.get("train_cfg"):
         resolved.setdefault("recalibrate", RECALIBRATE)
+    _settle_inference(resolved)
     replace(resolved, _refuse_path)
     return resolved
+
+
+def _settle_inference(config: dict[str, Any]) -> None:
+    given = config.get("inference") or {}
+    unknown = set(given) - {"precision", "backend"} if isinstance(given, Mapping) else {str(given)}
+    if unknown:
+        raise UsageError(f"inference.{min(unknown)} is unknown; it has precision and backend")
+    settled = Inference(**{"precision": "fp32", **given})
+    config["inference"] = {"precision": settled.precision, "backend": settled.backend}
 
 
 def _foreign_fields(config: Mapping[str, Any]) -> set[str]:

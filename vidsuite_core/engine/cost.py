@@ -1,13 +1,14 @@
 """What a prediction costs, measured in one way for every model.
 
 The path measured starts at one decoded sample in memory and ends at its prediction on the host: pixel scaling,
-feature extraction, network, and the transfers between. Decoding is left out: it depends on the disk.
+feature extraction, network, and the transfers between. Decoding is left out: it depends on the disk. Networks run as
+`vidsuite_core.inference` runs them fastest, in bfloat16 where the device multiplies in it, unless the order says
+otherwise; how far those predictions are from the scored ones is told beside.
 One call warms up, then `CALLS` calls are timed one by one at batch 1; throughput is that of samples one
 after another. A dataset with a method `cost_items` gives consecutive frames of a stream, of which all but the last
-warm up, so that a network with a memory has it filled. FLOPs are 2 x multiply-adds as counted by torch's flop counter,
-so operators that it does not know (element-wise work, recurrences written step by step are counted by their matrix
-products) add nothing. A model whose inference form takes other operators has a method `plain(batch)`, the network as it
-is described, and is counted by that.
+warm up, so that a network with a memory has it filled. FLOPs are 2 x multiply-adds of the plain network as torch's flop
+counter counts them, so operators that it does not know (element-wise work, recurrences written step by step are counted
+by their matrix products) add nothing.
 """
 
 from __future__ import annotations
@@ -16,76 +17,151 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from vidsuite_core.engine.accelerated import accelerated
 from vidsuite_core.engine.data import FeatureDataset
 from vidsuite_core.engine.metric import predicted
+from vidsuite_core.inference import Inference
 
 CALLS = 5
 WARM_UP = 8
 """Frames of a stream before the timed ones: more than the memory of any network here."""
+_EAGER = Inference("fp32", "eager")
 
 
-def measure(model: Any, dataset: Any, device: str, path: str) -> dict[str, Any]:
-    """The fields of `vidsuite_core.results.record.Efficiency` for the dataset's longest sample."""
-    lengths = [getattr(sample, "__len__", lambda: 1)() for sample in dataset.samples]
-    index = lengths.index(max(lengths))
-    described, warm_up = f"{lengths[index]} frames", 1
-    networks = [model]
-    call: Callable[[], Any]
-    items = [dataset[index]]
-    if isinstance(dataset, FeatureDataset):
-        networks.append(dataset.extractor)
-        clip = dataset.clip(index)
-        dataset.extractor.to(device)
+@dataclass(frozen=True)
+class Cost:
+    """What was measured.
 
-        def call() -> Any:
-            return _predict(model, dataset.pack(index, dataset.extractor.extract([clip])[0]))
-    else:
-        if hasattr(dataset, "cost_items"):
-            items, described = dataset.cost_items(WARM_UP + CALLS + 1)
-            warm_up = max(1, len(items) - CALLS - 1)
-        feed = cycle(items)
+    Attributes:
+        efficiency: the fields of `vidsuite_core.results.record.Efficiency`.
+        inference: how predictions were computed whose speed was measured (`path`, and back ends that could not take a
+            network, with their reasons, as `falls`), and how far they are from the scored ones (`difference`).
+    """
 
-        def call() -> Any:
-            return _predict(model, next(feed))
+    efficiency: dict[str, Any]
+    inference: dict[str, Any]
 
-    plain = partial(model.plain, _batch(items[-1])) if hasattr(model, "plain") else call
+
+def measure(model: Any, dataset: Any, device: str, scored: Inference, speed: Inference) -> Cost:
+    """The cost of the dataset's longest sample, or of frames of a stream.
+
+    Args:
+        scored: how predictions are computed that count.
+        speed: how those are whose speed is measured.
+    """
     model.eval()
-    _reset_peak(device)
-    for _ in range(warm_up):
-        call()
-    latencies = [_timed(call, device) for _ in range(CALLS)]
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        plain()
-    return {
-        "parameters": sum(p.numel() for network in networks for p in network.parameters()),
+    path = _Path(model, dataset, device)
+    with path.runs(scored):
+        of_scores = [path.call(place) for place in range(path.warm_up)]
+    with path.runs(speed) as used:
+        of_speed = [path.call(place) for place in range(path.warm_up)]
+        _reset_peak(device)
+        latencies = [_timed(partial(path.call, place), device) for place in range(path.warm_up, path.calls)]
+        peak = torch.cuda.max_memory_allocated() if device != "cpu" else _peak_resident()
+    with path.runs(_EAGER), FlopCounterMode(display=False) as counter:
+        path.call(path.calls)
+    efficiency = {
+        "parameters": sum(p.numel() for network in path.networks for p in network.parameters()),
         "flops": float(counter.get_total_flops()) or None,
         "latency_p50": statistics.median(latencies),
         "latency_p95": sorted(latencies)[-1] if len(latencies) < 20 else statistics.quantiles(latencies, n=20)[-1],
         "latencies": latencies,
         "throughput": len(latencies) / sum(latencies),
-        "peak_memory": torch.cuda.max_memory_allocated() if device != "cpu" else _peak_resident(),
-        "sample": described,
-        "path": path,
+        "peak_memory": peak,
+        "sample": path.described,
+        "path": used.path,
     }
+    return Cost(efficiency, {"path": used.path, "falls": used.falls, "difference": differences(of_speed, of_scores)})
 
 
-def _predict(model: Any, item: Mapping[str, Any]) -> Any:
-    with torch.no_grad():
-        return [predicted(output.to_dict()) for output in model.test_step(_batch(item))]
+class _Path:
+    """The path from a decoded sample to its prediction: of one sample again and again, or of frames of a stream."""
+
+    def __init__(self, model: Any, dataset: Any, device: str) -> None:
+        self.model, self.dataset, self.device = model, dataset, device
+        lengths = [getattr(sample, "__len__", lambda: 1)() for sample in dataset.samples]
+        self.index = lengths.index(max(lengths))
+        self.described, self.warm_up = f"{lengths[self.index]} frames", 1
+        self.networks = [model]
+        self.extractor = dataset.extractor if isinstance(dataset, FeatureDataset) else None
+        self.items: list[Any] = []
+        if self.extractor is not None:
+            self.networks.append(self.extractor)
+            self.clip = dataset.clip(self.index)
+        elif hasattr(dataset, "cost_items"):
+            self.items, self.described = dataset.cost_items(WARM_UP + CALLS + 1)
+            self.warm_up = max(1, len(self.items) - CALLS - 1)
+        else:
+            self.items = [dataset[self.index]]
+        self.calls = self.warm_up + CALLS
+
+    @contextmanager
+    def runs(self, inference: Inference) -> Iterator[Any]:
+        """Within, networks run so."""
+        if self.extractor is None:
+            with accelerated(self.model, self.device, inference) as used:
+                yield used
+            return
+        before = self.extractor
+        self.extractor = before.running(inference)
+        self.extractor.to(self.device)
+        try:
+            yield self.extractor
+        finally:
+            self.extractor = before
+
+    def call(self, place: int) -> list[dict[str, Any]]:
+        """Predict the sample, or the frame at a place of the stream, from its beginning again after the last."""
+        if self.extractor is None:
+            item = self.items[place % len(self.items)]
+        else:
+            item = self.dataset.pack(self.index, self.extractor.extract([self.clip])[0])
+        with torch.no_grad():
+            outputs = self.model.test_step({"inputs": [item["inputs"]], "data_samples": [item["data_samples"]]})
+        return [predicted(output.to_dict()) for output in outputs]
 
 
-def _batch(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {"inputs": [item["inputs"]], "data_samples": [item["data_samples"]]}
+def differences(found: Sequence[Any], expected: Sequence[Any]) -> dict[str, dict[str, float]]:
+    """How far predictions are from others: by field, the largest difference, or the share of labels that differ.
+
+    Args:
+        found, expected: as many calls' outputs, each a list of mappings of predicted fields.
+    """
+    worst: dict[str, dict[str, float]] = {}
+    for one, other in zip(found, expected, strict=True):
+        for name, a, b in _arrays("", one, other):
+            row = worst.setdefault(name, {})
+            if a.shape != b.shape:  # as with detections, of which there may be more or fewer
+                row["shapes"] = row.get("shapes", 0) + 1
+            elif np.issubdtype(b.dtype, np.floating):
+                off = float(np.abs(a - b).max(initial=0))
+                row["largest"] = max(row.get("largest", 0.0), off)
+            else:
+                row["labels"] = max(row.get("labels", 0.0), float((a != b).mean()) if b.size else 0.0)
+    return worst
+
+
+def _arrays(name: str, found: Any, expected: Any) -> Iterator[tuple[str, Any, Any]]:
+    """The arrays of two nested values of one form, side by side with their names."""
+    if isinstance(expected, np.ndarray):
+        yield name, np.asarray(found), expected
+    elif isinstance(expected, Mapping):
+        for key in expected.keys() & found.keys():
+            yield from _arrays(f"{name}.{key}".strip("."), found[key], expected[key])
+    elif isinstance(expected, list | tuple):
+        for a, b in zip(found, expected, strict=False):
+            yield from _arrays(name, a, b)
 
 
 def _timed(call: Callable[[], Any], device: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vidsuite_core.support.ids import digest
@@ -22,6 +22,7 @@ class Order:
         device: "cpu" or "cuda".
         folder: the attempt's temporary folder.
         cost: whether this cell measures what a prediction costs.
+        speed: how networks run whose speed is measured, as `vidsuite_core.inference.Inference` has it.
         keep: further files to keep with the attempt, see `vidsuite_core.results.store.KEPT`.
     """
 
@@ -35,6 +36,7 @@ class Order:
     device: str
     folder: str
     cost: bool
+    speed: Mapping[str, str] = field(default_factory=dict)
     keep: Sequence[str] = ()
 
     @property

@@ -6,6 +6,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -15,11 +16,13 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS
 
+from vidsuite_core.engine.accelerated import accelerated
 from vidsuite_core.engine.build import built_config, network_of
 from vidsuite_core.engine.metric import predicted
 from vidsuite_core.engine.subnormals import flushed_subnormals
 from vidsuite_core.engine.training import loader_of
 from vidsuite_core.errors import UsageError
+from vidsuite_core.inference import Inference
 from vidsuite_core.samples import ClipSample, KeyFrameSample, MomentsSample, Recording, Sample
 
 Prediction = dict[str, np.ndarray]
@@ -38,6 +41,7 @@ class StreamOptions:
         files: of weights that the input pipeline names, as those of a feature extractor.
         fps: frames a second of the stream.
         window: frames that a clip holds, for models of clips.
+        inference: how networks run.
     """
 
     config: Mapping[str, Any]
@@ -48,6 +52,7 @@ class StreamOptions:
     files: Mapping[str, str | None] = field(default_factory=dict)
     fps: float = 25.0
     window: int | None = None
+    inference: Inference = field(default_factory=Inference)
 
 
 class Streamer(ABC):
@@ -64,10 +69,18 @@ class Streamer(ABC):
         self.options = options
         self.network: Any = network_of(options.config, options.classes, options.weights, options.name)
         self.network.to(options.device).eval()
+        running = accelerated(self.network, options.device, options.inference, keep="converted")
+        self._running = ExitStack()
+        self._used = self._running.enter_context(running)
+
+    @property
+    def path(self) -> str:
+        """What ran the networks, as "openvino-bf16"; known once a step was taken."""
+        return self._used.path
 
     def step(self, seen: np.ndarray) -> Prediction:
         """What is predicted now that `seen` has come: in the form that the task's `draw_on` takes, on the host."""
-        with torch.inference_mode(), flushed_subnormals():  # as in a cell
+        with torch.no_grad(), flushed_subnormals():  # as in a cell
             return self._step(seen)
 
     @abstractmethod
@@ -86,9 +99,15 @@ class _Windowed(Streamer):
             if hasattr(transform, "cached"):
                 transform.cached = False  # what is seen once is not worth the disk
         if hasattr(self.dataset, "extractor"):
+            self.dataset.extractor = self.dataset.extractor.running(options.inference)
             self.dataset.extractor.to(options.device)
         self._held: deque[np.ndarray] = deque(maxlen=self._window())
         self._name = f"stream {uuid.uuid4()}"
+
+    @property
+    def path(self) -> str:
+        """See `Streamer`; of a frozen network whose features are classified, that network's."""
+        return getattr(getattr(self.dataset, "extractor", None), "path", "") or super().path
 
     def _window(self) -> int | None:
         """How many steps are held; None for all."""

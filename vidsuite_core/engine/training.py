@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 from torch.utils.data import ConcatDataset
 
+from vidsuite_core.engine.accelerated import Used, accelerated, warm_up
 from vidsuite_core.engine.config import INNER, PAPER_RULE
 from vidsuite_core.engine.course import Course, Report
 from vidsuite_core.engine.loading import fitted
@@ -26,6 +27,7 @@ from vidsuite_core.engine.norms import SettleHook, Settler
 from vidsuite_core.engine.ranks import unwrapped, wrapper
 from vidsuite_core.engine.recipe import counts_epochs
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.inference import Inference
 from vidsuite_core.weights import load
 
 if TYPE_CHECKING:
@@ -231,10 +233,14 @@ def forget_experiments() -> None:
         kind._instance_dict.clear()
 
 
-def predict(runner: Runner, metric: TaskScores) -> dict[str, Any]:
-    """The arrays of the test samples by the runner's present weights."""
-    runner.test()
-    return dict(metric.arrays)
+def predict(runner: Runner, metric: TaskScores, device: str) -> tuple[dict[str, Any], Used]:
+    """The arrays of the test samples by the runner's present weights, and what ran its networks."""
+    network = network_of(runner.model)
+    with accelerated(network, device, Inference(**runner.cfg.inference)) as used:
+        if used.parts:
+            warm_up(network, runner.test_dataloader)
+        runner.test()
+    return dict(metric.arrays), used
 
 
 def variant(arrays: Mapping[str, Any], metric: TaskScores, name: str) -> dict[str, Any]:

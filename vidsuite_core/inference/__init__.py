@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vidsuite_core.inference.base import Backend, Example, Inference, Runner
+from vidsuite_core.inference.base import PRECISIONS, Backend, Example, Inference, Runner
 
 if TYPE_CHECKING:
     import torch
 
     from vidsuite_core.inference.accelerated import Accelerated, Keep
 
-__all__ = ["Backend", "Example", "Inference", "Runner", "accelerate"]
+__all__ = ["PRECISIONS", "Backend", "Example", "Inference", "Runner", "accelerate"]
 
 
 def accelerate(
@@ -31,8 +31,8 @@ def accelerate(
     """A frozen copy of `network`, in eval mode and without gradients, that runs as fast as it can here.
 
     It has the network's own signature and results. Inputs and results are tensors, and plain values, in tuples, lists
-    and dicts; a network with a memory takes its state as an input and gives the next one as a result. Inputs are never
-    written into, and results are the caller's own.
+    and dicts; a network with a memory takes its state as an input and gives the next one as a result, and keeps nothing
+    by itself. Inputs are never written into, and results are the caller's own.
 
     "auto" measures the back ends that are present on the example, keeps the fastest of those that equal the plain
     network (see `vidsuite_core.inference.equality`), and remembers it, with the converted network, in the cache. What
@@ -58,6 +58,8 @@ def accelerate(
         VidsuiteError: the back end that was asked for cannot run the network, or not equal to it.
     """
     from vidsuite_core.inference.accelerated import Accelerated, Settings
+    from vidsuite_core.inference.flat import arguments
 
     settings = Settings.of(device, Inference(precision, backend), varying or {}, keep)
-    return Accelerated(network, example_inputs, settings)
+    args, kwargs = arguments(example_inputs)
+    return Accelerated(network, args, kwargs, settings)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.inference.base import Example, Inference
 from vidsuite_core.inference.choice import Chosen, Trial, choose
-from vidsuite_core.inference.flat import FlatNetwork, Form, arguments, flatten
+from vidsuite_core.inference.flat import FlatNetwork, Form, flatten
 
 Keep = Literal["converted", "choice"]
 _FORMS = 8
@@ -41,7 +41,9 @@ class Settings:
 class Accelerated:
     """See `vidsuite_core.inference.accelerate`."""
 
-    def __init__(self, network: nn.Module, example_inputs: Any, settings: Settings) -> None:
+    def __init__(
+        self, network: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], settings: Settings
+    ) -> None:
         try:
             frozen = copy.deepcopy(network)
         except (RuntimeError, TypeError) as error:  # torch refuses to copy what hangs on a graph of gradients
@@ -49,26 +51,29 @@ class Accelerated:
         self._network = frozen.eval().requires_grad_(False).to(settings.device)
         self._settings = settings
         self._ready: OrderedDict[Any, Chosen] = OrderedDict()
-        args, kwargs = arguments(example_inputs)
-        tensors, form = flatten((args, kwargs))
-        self._latest = self._of(tensors, form)
+        self._latest: Chosen | None = None
+        tensors, form = flatten((args, dict(kwargs)))
+        if not settings.inference.is_plain:
+            self._latest = self._of(tensors, form)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """As the network."""
-        tensors, form = flatten((args, kwargs))
         with torch.no_grad():
+            if self._settings.inference.is_plain:
+                return self._network(*args, **kwargs)
+            tensors, form = flatten((args, kwargs))
             self._latest = chosen = self._of(tensors, form)
             return chosen.outputs.build(iter(chosen.runner(tensors)))
 
     @property
     def backend(self) -> str:
         """Name of the back end that the last call ran by, at first the one of the example."""
-        return self._latest.trial.backend
+        return self._latest.trial.backend if self._latest else "eager"
 
     @property
     def precision(self) -> str:
         """Precision of the last call: "fp32" or "bf16"."""
-        return self._latest.trial.precision
+        return self._latest.trial.precision if self._latest else "fp32"
 
     @property
     def path(self) -> str:
@@ -78,7 +83,7 @@ class Accelerated:
     @property
     def trials(self) -> Sequence[Trial]:
         """What was tried for the shapes of the last call, and why what was not taken was not."""
-        return self._latest.trials
+        return self._latest.trials if self._latest else ()
 
     def _of(self, tensors: list[Tensor], form: Form) -> Chosen:
         """What runs inputs of these shapes; chosen now where none is ready."""

@@ -34,6 +34,11 @@ class Inference:
         if self.precision not in PRECISIONS:
             raise UsageError(f"precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the network as it is written, in float32: nothing is to be chosen or compared."""
+        return self == Inference("fp32", "eager")
+
 
 @dataclass(frozen=True)
 class Example:

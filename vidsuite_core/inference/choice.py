@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -75,6 +76,16 @@ def native_bf16(device: torch.device) -> bool:
     return bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16"))
 
 
+_recent: OrderedDict[str, Chosen] = OrderedDict()
+_RECENT = 4
+"""Choices that a process keeps ready: a cell asks for the same one to predict, and again to measure."""
+
+
+def forget() -> None:
+    """Drop what this process keeps ready; what is on disk stays."""
+    _recent.clear()
+
+
 def choose(example: Example, inference: Inference, keep_converted: bool) -> Chosen:
     """The fastest back end that equals the plain network on the example; see `vidsuite_core.inference.accelerate`."""
     named = None if inference.backend == "auto" else find_backend(inference.backend, example.device.type)
@@ -106,9 +117,17 @@ class _Search:
 
     def run(self, precision: Precision) -> Chosen | None:
         """The choice in one precision; None where no back end equals the plain network."""
-        remembered = self._remembered(precision)
-        if remembered is not None:
-            return remembered
+        ready = f"{network_cache().root} {self._keys.get('network')} {precision}"
+        chosen = _recent.get(ready) or self._remembered(precision) or self._found(precision)
+        if chosen is not None and self._keys:
+            _recent[ready] = chosen
+            _recent.move_to_end(ready)
+            if len(_recent) > _RECENT:
+                _recent.popitem(last=False)
+        return chosen
+
+    def _found(self, precision: Precision) -> Chosen | None:
+        """The choice made now."""
         times = self._times(precision)
         found = self._in_order(precision, times) if times else None
         if found is None:
@@ -120,6 +139,7 @@ class _Search:
     def _all(self, precision: Precision) -> _Converted | None:
         """Convert all, and time those that are equal."""
         ready = [found for found in (self._try(one, precision) for one in self.tried) if found is not None]
+        self._refuse_hidden_state()
         if len(ready) > 1:
             ready = _timed(ready, self.example)
         self.trials += [found.trial for found in ready]
@@ -167,6 +187,13 @@ class _Search:
             if not all(map(torch.equal, given, self.example.tensors)):
                 raise UsageError("it writes into its inputs; let it copy what it changes")
         return self._expected
+
+    def _refuse_hidden_state(self) -> None:
+        """A network that remembers by itself would be taken as it was when it was converted."""
+        with torch.no_grad():
+            again = self.example.network(*self.example.tensors)
+        if not difference(again, self._plain()).within("fp32"):
+            raise UsageError("it gives other results when it is called again; let it take its state and give the next")
 
     # --- what is remembered ---------------------------------------------------------------------------------
 

@@ -41,20 +41,22 @@ def same_padding(size: Sequence[int], kernel: Sequence[int], stride: Sequence[in
     """TensorFlow's "SAME" padding of each axis as (before, after), so that the output has ceil(size / stride).
 
     It depends on the input's size, and an odd total puts the extra element after: a kernel of 7 with
-    stride 2 pads an even size by (2, 3) and an odd one by (3, 3).
+    stride 2 pads an even size by (2, 3) and an odd one by (3, 3). Kernels are no shorter than strides.
     """
     pads = []
     for n, k, s in zip(size, kernel, stride, strict=True):
-        total = max((-(-n // s) - 1) * s + k - n, 0)
+        # k less the part of the last stride that the input fills. As a formula, a trace holds for every size.
+        total = k - 1 - (n - 1) % s
         pads.append((total // 2, total - total // 2))
     return pads
 
 
 def pad_same(x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tensor:
-    """`x` (B, C, T, H, W) with zeros around T, H and W as "SAME" asks; `x` itself where none are needed."""
+    """`x` (B, C, T, H, W) with zeros around T, H and W as "SAME" asks; `x` itself for kernels of 1."""
+    if max(kernel) == 1:
+        return x
     pads = same_padding(x.shape[2:], kernel, stride)
-    flat = [side for axis in reversed(pads) for side in axis]
-    return F.pad(x, flat) if any(flat) else x
+    return F.pad(x, [side for axis in reversed(pads) for side in axis])
 
 
 class SameMaxPool3d(nn.Module):

@@ -52,6 +52,8 @@ class BenchOptions:
     weights: Sequence[str] = ()
     cfg_options: Sequence[str] = ()
     keep: Sequence[str] = ()
+    backend: str | None = None
+    precision: str | None = None
 
 
 class Watcher(Protocol):

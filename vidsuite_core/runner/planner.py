@@ -206,10 +206,19 @@ class Planner:
         if recipe is None:
             raise UsageError(f"model {model.key} has no config for {self.benchmark.spec.task}")
         layers = [self.preset.cfg, self.definition.dataset(dataset.key).cfg]
-        options = parse_options(self.options.cfg_options)
+        options = {**parse_options(self.options.cfg_options), **self._inference("inference.")}
         config = cell_config(recipe, self.options.preset, layers, options, self.slot.precision)
         settle_recipe(config, model.key)
         return config
+
+    def _inference(self, prefix: str = "") -> dict[str, str]:
+        """What the options say of how networks run; refuses a back end that is not here."""
+        from vidsuite_core.inference.registry import find_backend
+
+        if self.options.backend not in (None, "auto"):
+            find_backend(self.options.backend, "cuda" if self.slot.on_gpu else "cpu")
+        given = {"backend": self.options.backend, "precision": self.options.precision}
+        return {prefix + name: value for name, value in given.items() if value is not None}
 
     def _code(self, dataset: DatasetHandle, model: ModelHandle, config: Mapping[str, Any]) -> dict[str, Any]:
         """Identity of all code that decides the scores of the model's cells."""
@@ -240,6 +249,7 @@ class Planner:
             device="cuda" if self.slot.on_gpu else "cpu",
             folder=str(folder),
             cost=cost,
+            speed=self._inference(),
             keep=tuple(self.options.keep),
         )
 

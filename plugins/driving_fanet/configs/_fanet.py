@@ -1,7 +1,6 @@
 # FANet as the paper describes it (section 2.1, Figure 2) and feinanshan/FANet builds it.
 _base_ = ['_training.py']
 
-precision = 'auto'   # of inference alone: "bf16" where the device computes in it
 model = dict(
     type='driving_fanet.FanetSegmentor',
     depth=18,
@@ -11,7 +10,6 @@ model = dict(
     norm='batch',            # "none" is what the paper's code really ran
     aux_weight=0,            # of the auxiliary losses that FANet's authors train with (0.5); the paper has none
     pretrained='weights://resnet18_imagenet',
-    precision='config://precision',
     data_preprocessor=dict(
         type='mmseg.SegDataPreProcessor',
         mean=[123.675, 116.28, 103.53],   # ImageNet's, as the encoder's weights expect

@@ -5,7 +5,7 @@ For frame i and one scale the context matrix is M_i = k_i^T v_i (32 x C), and th
     M_i + sum over t = i-N .. i-1 of w(i - t) M_t,
 
 over frames of its own run only. A subclass of `TemporalContext` is a way to weigh the past. Each has a batched
-form for training, without a loop over frames, and a form for streams, which keeps what it needs of N frames.
+form for training, without a loop over frames, and a form for streams, whose state is what it needs of N frames.
 
 In the paper's published code the sum over a batch was added to every frame of it, right only for the last frame of
 a batch of N + 1; here each frame has its own (tests/driving_fanet/test_tca.py holds both).
@@ -21,11 +21,12 @@ from torch import Tensor, nn
 
 from vidsuite_core.errors import UsageError
 from vidsuite_core.networks.runs import ages
-from vidsuite_plugins.driving_fanet.models.memory import Forgetful, Memory, StreamMemory, product
-from vidsuite_plugins.driving_fanet.models.streaming import RunningSum, WeightedRing
+from vidsuite_plugins.driving_fanet.models.attention import KEY_CHANNELS
+from vidsuite_plugins.driving_fanet.models.encoder import CHANNELS
+from vidsuite_plugins.driving_fanet.models.memory import Forgetful, Memory, State, StreamMemory, product
 
-SCALES = ("fam_32", "fam_16", "fam_8", "fam_4")
-"""The four fast attention modules, coarse to fine."""
+SCALES = dict(zip(("fam_32", "fam_16", "fam_8", "fam_4"), reversed(CHANNELS), strict=True))
+"""The four fast attention modules, coarse to fine, with C of each."""
 
 
 class TemporalContext(nn.Module, ABC):
@@ -44,8 +45,12 @@ class TemporalContext(nn.Module, ABC):
         """The memory of one batch, of which `runs` are the lengths of its runs, in order."""
 
     @abstractmethod
-    def stream(self) -> StreamMemory:
-        """A new, empty memory of a stream; for use without gradients."""
+    def stream(self, state: State) -> StreamMemory:
+        """The memory of a stream's next call."""
+
+    @abstractmethod
+    def empty(self, frames: Tensor) -> State:
+        """The state of streams that begin with frames like these (B, 3, H, W): zeros, which add nothing."""
 
 
 class Alone(TemporalContext):
@@ -58,9 +63,13 @@ class Alone(TemporalContext):
         """No memory."""
         return Forgetful()
 
-    def stream(self) -> StreamMemory:
+    def stream(self, state: State) -> StreamMemory:
         """No memory."""
         return Forgetful()
+
+    def empty(self, frames: Tensor) -> State:
+        """Nothing."""
+        return {}
 
 
 class AgeWeighted(TemporalContext):
@@ -74,9 +83,16 @@ class AgeWeighted(TemporalContext):
         """All frames' sums as the product of a banded (B, B) matrix with the stacked contexts."""
         return _Banded(self, runs)
 
-    def stream(self) -> StreamMemory:
-        """A ring of the last N context matrices."""
-        return WeightedRing(self.depth, self.weights)
+    def stream(self, state: State) -> StreamMemory:
+        """The matrices of the last N frames, weighed by age: 32 C N multiply-adds a scale, next to nothing."""
+        return _Weighed(self, state)
+
+    def empty(self, frames: Tensor) -> State:
+        """(N, B, 32, C) for each scale, the newest frame first."""
+        return {
+            scale: frames.new_zeros(self.depth, len(frames), KEY_CHANNELS, channels)
+            for scale, channels in SCALES.items()
+        }
 
 
 class Sum(AgeWeighted):
@@ -85,10 +101,6 @@ class Sum(AgeWeighted):
     def weights(self, scale: str) -> Tensor:
         """Ones (N,)."""
         return torch.ones(self.depth)
-
-    def stream(self) -> StreamMemory:
-        """A ring of the last N context matrices, and its running sum."""
-        return RunningSum(self.depth)
 
 
 class Decayed(AgeWeighted):
@@ -114,6 +126,25 @@ class Learned(AgeWeighted):
     def weights(self, scale: str) -> Tensor:
         """The parameters (N,)."""
         return self.weight[scale]
+
+
+class _Weighed:
+    """A stream's memory under `AgeWeighted`."""
+
+    def __init__(self, context: AgeWeighted, state: State) -> None:
+        self.context = context
+        self.before = state
+        self.after: State = {}
+
+    def see(self, frames: Tensor) -> None:
+        """Nothing to note."""
+
+    def recall(self, scale: str, keys: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
+        """The frames' own matrices and the weighted sum of the last N."""
+        own, kept = product(keys, values.transpose(1, 2)), self.before[scale]
+        weights = self.context.weights(scale).to(own)
+        self.after[scale] = torch.cat([own[None], kept[:-1]])
+        return own + (weights[:, None, None, None] * kept).sum(dim=0)
 
 
 class _Banded:

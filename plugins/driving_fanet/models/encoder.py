@@ -8,7 +8,7 @@ all four maps are returned. mmseg's `ResNet` has the strides but its blocks know
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from torch import Tensor, nn
@@ -98,6 +98,17 @@ class Encoder(ResNet):
         own = {name: tensor for name, tensor in self.state_dict().items() if name.startswith("layer1.0.downsample.")}
         body = {name: tensor for name, tensor in state.items() if name not in ("fc.weight", "fc.bias")}
         load_strictly(self, own | body, origin)
+
+
+def map_sizes(frame: Sequence[int]) -> list[tuple[int, int]]:
+    """Height and width of the maps of a frame of that size: at 1/8, 1/16, 1/32 and 1/64, rounded up each time."""
+    height, width = frame
+    sizes = []
+    for halvings in range(1, 7):  # the stem, the max pool, and the four stages
+        height, width = -(-height // 2), -(-width // 2)
+        if halvings > 2:
+            sizes.append((height, width))
+    return sizes
 
 
 def norm_layer(norm: Norm) -> Callable[[int], nn.Module]:

@@ -17,8 +17,8 @@ from vidsuite_core.errors import UsageError
 from vidsuite_core.weights import load, load_strictly
 from vidsuite_plugins.driving_fanet.models.attention import SMOOTH_CHANNELS, ConvBNReLU, FastAttentionModule, enlarge
 from vidsuite_plugins.driving_fanet.models.context import SCALES, Alone, Decayed, Learned, Sum, TemporalContext
-from vidsuite_plugins.driving_fanet.models.encoder import CHANNELS, Encoder, Norm
-from vidsuite_plugins.driving_fanet.models.memory import Memory, StreamMemory
+from vidsuite_plugins.driving_fanet.models.encoder import Encoder, Norm
+from vidsuite_plugins.driving_fanet.models.memory import Memory, State
 from vidsuite_plugins.driving_fanet.models.motion import Aligned
 
 Context = Literal["sum", "decayed", "learned", "aligned"]
@@ -60,8 +60,7 @@ class Fanet(nn.Module):
         self.aux_weight = aux_weight
         self.resnet = Encoder(depth, norm)
         self.fam_32, self.fam_16, self.fam_8, self.fam_4 = (
-            FastAttentionModule(scale, channels, norm)
-            for scale, channels in zip(SCALES, reversed(CHANNELS), strict=True)
+            FastAttentionModule(scale, channels, norm) for scale, channels in SCALES.items()
         )
         self.clslayer = OutputHead(2 * SMOOTH_CHANNELS, 256, num_classes, norm)
         if aux_weight:
@@ -116,9 +115,19 @@ class Fanet(nn.Module):
         logits = self.clslayer(torch.cat([enlarge(smooth_16, size), smooth_4], dim=1))
         return logits, fused_32, smooth_16
 
-    def stream_memory(self) -> StreamMemory:
-        """A new, empty memory for `Stream`."""
-        return self.tca.stream()
+    def step(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
+        """The next frames of B streams -> their logits, as `forward`'s, and the state that goes in with those after.
+
+        Args:
+            frames: (B, 3, H, W).
+            state: what the frames before gave, or `empty_state`.
+        """
+        memory = self.tca.stream(state)
+        return self.decode(frames, memory), memory.after
+
+    def empty_state(self, frames: Tensor) -> State:
+        """The state of streams that begin with frames like these (B, 3, H, W)."""
+        return self.tca.empty(frames)
 
     def load_reference(self, state: Mapping[str, Tensor], origin: str) -> None:
         """Take weights in the reference's layout, in which TCA has no parameters; ours keep their first values.

@@ -7,6 +7,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+State = dict[str, Tensor]
+"""What a stream keeps from call to call."""
+
 
 def product(a: Tensor, b: Tensor) -> Tensor:
     """Batched matrix product in float32, under autocast too: sums over all pixels overflow half precision."""
@@ -25,22 +28,20 @@ class Memory(Protocol):
 
 
 class StreamMemory(Memory, Protocol):
-    """A memory that goes on from call to call; the B frames of a call are the next of B streams.
+    """The memory of one call of a stream, in which each of the B frames is the next of its own stream.
 
     Attributes:
-        capturable: whether a CUDA graph can replay `recall`.
+        after: the state that follows; complete once all scales were recalled.
     """
 
-    capturable: bool
-
-    def reset(self) -> None:
-        """Forget all frames: new sequences begin."""
+    after: State
 
 
 class Forgetful:
     """The memory of N = 0: each frame by itself."""
 
-    capturable = True
+    def __init__(self) -> None:
+        self.after: State = {}
 
     def see(self, frames: Tensor) -> None:
         """Nothing to note."""
@@ -48,6 +49,3 @@ class Forgetful:
     def recall(self, scale: str, keys: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
         """The frames' own matrices."""
         return product(keys, values.transpose(1, 2))
-
-    def reset(self) -> None:
-        """Nothing to forget."""

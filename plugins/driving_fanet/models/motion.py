@@ -7,17 +7,17 @@ alignment can change is which pixels take part (those that are still in view) an
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidsuite_core.errors import UsageError
 from vidsuite_core.networks.runs import ages
+from vidsuite_plugins.driving_fanet.models.attention import KEY_CHANNELS
 from vidsuite_plugins.driving_fanet.models.context import SCALES, TemporalContext, check_runs
-from vidsuite_plugins.driving_fanet.models.memory import Memory, StreamMemory, product
+from vidsuite_plugins.driving_fanet.models.encoder import map_sizes
+from vidsuite_plugins.driving_fanet.models.memory import Memory, State, StreamMemory, product
 
 COARSE = (64, 128)
 """Height and width, at most, of the map on which motion is estimated; a step of it is what a shift is exact to."""
@@ -42,9 +42,18 @@ class Aligned(TemporalContext):
         """One masked product for each of the N ages, over all frames at once."""
         return _MovingBatch(self, runs)
 
-    def stream(self) -> StreamMemory:
-        """Keys and values of the last N frames, and their spectra."""
-        return _MovingStream(self)
+    def stream(self, state: State) -> StreamMemory:
+        """Keys, values and brightness of the last N frames."""
+        return _MovingStream(self, state)
+
+    def empty(self, frames: Tensor) -> State:
+        """Brightness (N, B, h, w) on the coarse map, and of each scale keys (N, B, 32, n) and values (N, B, C, n)."""
+        state = {_BRIGHTNESS: frames.new_zeros(self.depth, len(frames), *coarse_size(frames.shape[2:]))}
+        sizes = reversed(map_sizes(frames.shape[2:]))
+        for (scale, channels), (height, width) in zip(SCALES.items(), sizes, strict=True):
+            for name, rows in zip(_names(scale), (KEY_CHANNELS, channels), strict=True):
+                state[name] = frames.new_zeros(self.depth, len(frames), rows, height * width)
+        return state
 
     def factors(self, scale: str, shifts: Tensor, frame: tuple[int, int], size: tuple[int, int]) -> Tensor:
         """What each pixel of past maps counts for.
@@ -94,57 +103,70 @@ class _MovingBatch:
         return context
 
 
+_BRIGHTNESS = "brightness"
+
+
+def _names(scale: str) -> tuple[str, str]:
+    """Of a scale's keys and values in a state."""
+    return f"{scale} keys", f"{scale} values"
+
+
 class _MovingStream:
-    """A stream's memory under `Aligned`."""
+    """A stream's memory under `Aligned`; what is kept of N frames lies newest first."""
 
-    capturable = False
-
-    def __init__(self, context: Aligned) -> None:
+    def __init__(self, context: Aligned, state: State) -> None:
         self.context = context
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all frames."""
-        depth = self.context.depth
-        self.frame: tuple[int, int] | None = None
-        self.spectra: deque[Tensor] = deque(maxlen=depth)
-        self.maps: dict[str, deque[tuple[Tensor, Tensor]]] = {scale: deque(maxlen=depth) for scale in SCALES}
+        self.before = state
+        self.after: State = {}
+        self.frame = (0, 0)
         self.shifts: list[Tensor] = []
 
     def see(self, frames: Tensor) -> None:
-        """Estimate the motion of the frames against those kept, newest first."""
-        if self.spectra and (self.frame != tuple(frames.shape[2:]) or len(self.spectra[0]) != len(frames)):
-            raise UsageError("the frames' number or size changed within a stream; call reset first")
+        """Estimate the motion of the frames against those kept."""
         self.frame = (frames.shape[2], frames.shape[3])
-        now = spectrum(frames)
-        self.shifts = [translation(now, before, self.frame) for before in self.spectra]
-        self.spectra.appendleft(now)
+        seen, kept = brightness(frames), self.before[_BRIGHTNESS]
+        now = torch.fft.rfft2(seen)
+        self.shifts = [translation(now, torch.fft.rfft2(before), self.frame) for before in kept]
+        self.after[_BRIGHTNESS] = torch.cat([seen[None], kept[:-1]])
 
     def recall(self, scale: str, keys: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
         """The frames' own matrices and the masked, weighted sum of those kept."""
         context = product(keys, values.transpose(1, 2))
-        for shifts, (old_keys, old_values) in zip(self.shifts, self.maps[scale], strict=True):
+        of_keys, of_values = _names(scale)
+        kept_keys, kept_values = self.before[of_keys], self.before[of_values]
+        for shifts, old_keys, old_values in zip(self.shifts, kept_keys, kept_values, strict=True):
             factors = self.context.factors(scale, shifts, self.frame, size)
             context = context + product(old_keys * factors, old_values.transpose(1, 2))
-        self.maps[scale].appendleft((keys, values))
+        self.after[of_keys] = torch.cat([keys[None], kept_keys[:-1]])
+        self.after[of_values] = torch.cat([values[None], kept_values[:-1]])
         return context
 
 
+def coarse_size(frame: Sequence[int]) -> tuple[int, int]:
+    """Height and width of the map on which motion is estimated: `COARSE`, or the frame's own size if that is less."""
+    return min(frame[0], COARSE[0]), min(frame[1], COARSE[1])
+
+
 @torch.no_grad()
-def spectrum(frames: Tensor) -> Tensor:
-    """The Fourier transform of the frames' brightness, coarse and tapered to the borders.
+def brightness(frames: Tensor) -> Tensor:
+    """The frames' brightness, coarse and tapered to the borders.
 
     Args:
         frames: (B, 3, H, W), scaled in any way: phase correlation does not depend on it.
 
     Returns:
-        complex64 (B, h, w/2 + 1) for h, w = `COARSE` or the frame's own size, if that is less.
+        (B, h, w), of `coarse_size`.
     """
-    size = [min(own, coarse) for own, coarse in zip(frames.shape[2:], COARSE, strict=True)]
-    brightness = F.adaptive_avg_pool2d(frames.float().mean(dim=1), size)
-    brightness = brightness - brightness.mean(dim=(1, 2), keepdim=True)
+    size = coarse_size(frames.shape[2:])
+    seen = F.adaptive_avg_pool2d(frames.float().mean(dim=1), size)
+    seen = seen - seen.mean(dim=(1, 2), keepdim=True)
     taper = [torch.hann_window(length, periodic=False, device=frames.device) for length in size]
-    return torch.fft.rfft2(brightness * taper[0][:, None] * taper[1])
+    return seen * taper[0][:, None] * taper[1]
+
+
+def spectrum(frames: Tensor) -> Tensor:
+    """The Fourier transform of `brightness`: complex64 (B, h, w/2 + 1)."""
+    return torch.fft.rfft2(brightness(frames))
 
 
 @torch.no_grad()
@@ -158,9 +180,12 @@ def translation(now: Tensor, before: Tensor, frame: tuple[int, int]) -> Tensor:
     Returns:
         (P, 2): dy and dx as fractions of the frame's height and width, in [-0.5, 0.5).
     """
-    height, width = (min(own, coarse) for own, coarse in zip(frame, COARSE, strict=True))
-    cross = now * before.conj()
-    correlation = torch.fft.irfft2(cross / cross.abs().clamp_min(1e-12), s=(height, width))
+    height, width = coarse_size(frame)
+    # now * conj(before), by parts: converters know no conjugates.
+    (a, b), (c, d) = (torch.view_as_real(one).unbind(dim=3) for one in (now, before))
+    cross = torch.stack([a * c + b * d, b * c - a * d], dim=3)
+    phases = cross / cross.norm(dim=3, keepdim=True).clamp_min(1e-12)
+    correlation = torch.fft.irfft2(torch.view_as_complex(phases), s=(height, width))
     peak = correlation.flatten(1).argmax(dim=1)
     y = (peak // width + height // 2) % height - height // 2
     x = (peak % width + width // 2) % width - width // 2

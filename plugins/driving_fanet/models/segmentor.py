@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from mmengine.model import BaseModel
@@ -12,16 +12,16 @@ from mmengine.structures import PixelData
 from torch import Tensor
 from torch.nn import functional as F
 
+from vidsuite_core.engine.accelerated import Part
 from vidsuite_core.errors import UsageError
+from vidsuite_core.inference.labels import label_map
 from vidsuite_core.networks.runs import counted, runs_of
 from vidsuite_core.samples import VOID
 from vidsuite_core.weights import load
 from vidsuite_plugins.driving_fanet.models.encoder import Norm
 from vidsuite_plugins.driving_fanet.models.fanet import Context, Fanet
-from vidsuite_plugins.driving_fanet.models.fast import fast_path
-from vidsuite_plugins.driving_fanet.models.labels import label_map
 from vidsuite_plugins.driving_fanet.models.registry import MODELS
-from vidsuite_plugins.driving_fanet.models.streaming import Stream
+from vidsuite_plugins.driving_fanet.models.streaming import Step, Stream
 
 _PREFIX = "network."
 
@@ -35,7 +35,6 @@ class FanetSegmentor(BaseModel):
     Args:
         depth, num_classes, tca_depth, context, norm, aux_weight: of `Fanet`.
         pretrained: file of torchvision's weights for the encoder; None is random.
-        precision: of the stream, "fp32" or "bf16"; training is in float32 unless mmengine's AMP is asked for.
         data_preprocessor: mmseg's.
     """
 
@@ -48,16 +47,15 @@ class FanetSegmentor(BaseModel):
         norm: Norm = "batch",
         aux_weight: float = 0.0,
         pretrained: str | Path | None = None,
-        precision: Literal["fp32", "bf16"] = "fp32",
         data_preprocessor: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor)
         self.network = Fanet(depth, num_classes, tca_depth, context, norm, aux_weight)
         if pretrained is not None:
             self.network.resnet.load_torchvision(load(Path(pretrained)), str(pretrained))
-        self.precision = precision
         self.tca_depth = tca_depth
-        self._stream: Stream | None = None
+        self._step = (Step(self.network),)  # in a tuple: as a module its parameters would have second names
+        self._stream = Stream(self.network, self._step[0])
         self._last: tuple[str, int] | None = None
         self._register_state_dict_hook(_published_names)
         self._register_load_state_dict_pre_hook(self._own_names)
@@ -99,8 +97,6 @@ class FanetSegmentor(BaseModel):
 
     def predict(self, inputs: Tensor, data_samples: Sequence[Any]) -> Sequence[Any]:
         """Label maps of frames that come one after another; a frame that does not follow on the last begins anew."""
-        if self._stream is None:
-            self._stream = fast_path(self.network, inputs.device, self.precision)
         for image, sample in zip(inputs, data_samples, strict=True):
             place = (sample.metainfo["sequence"], sample.metainfo["position"])
             if self._last is None or (self._last[0], self._last[1] + 1) != place:
@@ -111,29 +107,20 @@ class FanetSegmentor(BaseModel):
             sample.pred_sem_seg = PixelData(data=labels[None])
         return data_samples
 
-    @torch.no_grad()
-    def plain(self, batch: Mapping[str, Any]) -> Tensor:
-        """The logits of a batch of items by the network as the paper has it: what FLOPs are counted on."""
-        return self.network(self.data_preprocessor(dict(batch), False)["inputs"])
+    def inference_parts(self) -> list[Part]:
+        """See `vidsuite_core.engine.accelerated`: a step of the stream, in which all the work is."""
+        return [Part(self._step[0])]
 
     def train(self, mode: bool = True) -> FanetSegmentor:
-        """As ever; a stream is of the weights as they were, so training ends it."""
+        """As ever; what a stream remembers is of the weights as they were, so training ends it."""
         if mode:
-            self._end_stream()
+            self._last = None
         super().train(mode)
         return self
 
-    @property
-    def path(self) -> str:
-        """How the stream computes, as "fp32-onednn"; the precision alone before there is one."""
-        return getattr(self._stream and self._stream.network, "path", self.precision)
-
-    def _end_stream(self) -> None:
-        self._stream, self._last = None, None
-
     def _own_names(self, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
         """Published names -> ours, in place; whatever streams with the old weights ends."""
-        self._end_stream()
+        self._last = None
         for name in [name for name in state if name.startswith(prefix) and not name.startswith(prefix + _PREFIX)]:
             state[prefix + _PREFIX + name.removeprefix(prefix)] = state.pop(name)
 

@@ -6,7 +6,8 @@ data = dict(
     type='vidsuite.FeatureDataset',
     pipeline=[dict(type='seizure_i3d.ReadCropped', size=224, crop='config://crop')],
     extractor=dict(
-        type='seizure_i3d.I3dFeatures', weights='weights://i3d_rgb_kinetics400', precision='auto', steps=7))
+        type='seizure_i3d.I3dFeatures', weights='weights://i3d_rgb_kinetics400', inference='config://inference',
+        steps=7))
 
 model = dict(type='seizure_i3d.PooledLogReg', num_classes='dataset', C=0.01)
 train_dataloader = dict(batch_size=500, dataset='config://data')

@@ -3,7 +3,8 @@ _base_ = ['i3d_lstm_fc.py']
 
 data = dict(
     extractor=dict(
-        _delete_=True, type='seizure_i3d.FrameFeatures', weights='weights://i3d_rgb_kinetics400'))
+        _delete_=True, type='seizure_i3d.FrameFeatures', weights='weights://i3d_rgb_kinetics400',
+        inference='config://inference'))
 
 model = dict(
     _delete_=True,

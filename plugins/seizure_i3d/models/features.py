@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from vidsuite_core.errors import UsageError
+from vidsuite_core.inference import Inference, accelerate
+from vidsuite_core.inference.accelerated import Accelerated
 from vidsuite_core.networks import i3d
 from vidsuite_core.weights import content_sha256
 from vidsuite_plugins.seizure_i3d.models import inception2d
-from vidsuite_plugins.seizure_i3d.models.i3d_fast import fast_extractor
 from vidsuite_plugins.seizure_i3d.models.lstm_fc import MASK_VALUE
 from vidsuite_plugins.seizure_i3d.models.registry import MODELS
 
@@ -24,21 +27,40 @@ RANDOM_SEED = 0
 
 
 class _Extractor:
-    """What both extractors share: a frozen network, built with given or random weights, and its device."""
+    """What both extractors share: a frozen network, built with given or random weights, and how it runs.
+
+    Args:
+        network: takes one tensor and gives one.
+        inference: precision and back end, as `vidsuite_core.inference.Inference` has them.
+        varying: axes of the input of which every length will do.
+    """
 
     batch_size = 4
 
-    def __init__(self, network: nn.Module, path: str) -> None:
+    def __init__(self, network: nn.Module, inference: Mapping[str, str] | None, varying: Sequence[int]) -> None:
         self.network = network.eval().requires_grad_(False)
-        self.path = path
         self.weights = content_sha256(network.state_dict())
+        self.inference = Inference(**(inference or {"precision": "fp32"}))
+        self.varying = {0: tuple(varying)}
         self.device = "cpu"
+        self.fast: Accelerated | None = None
+
+    def running(self, inference: Inference) -> _Extractor:
+        """See `vidsuite_core.engine.data.Extractor`."""
+        other = copy.copy(self)
+        other.inference, other.fast = inference, None
+        return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and other processes get: all but the accelerated form, which they make for themselves."""
+        return {**vars(self), "fast": None}
 
     def to(self, device: str) -> _Extractor:
-        """Move the network; more clips at once on a GPU."""
+        """Run there; more clips at once on a GPU."""
+        if device != self.device:
+            self.fast = None
         self.device = device
         self.batch_size = 4 if device == "cpu" else 16
-        self.network.to(device)
         return self
 
     def parameters(self) -> Iterator[nn.Parameter]:
@@ -47,7 +69,39 @@ class _Extractor:
 
     def key(self) -> Mapping[str, Any]:
         """See `vidsuite_core.engine.data.Extractor`."""
-        return {"type": type(self).__name__, "weights": self.weights, "path": self.path, "version": 1}
+        return {"type": type(self).__name__, "weights": self.weights, "inference": asdict(self.inference), "version": 2}
+
+    @property
+    def path(self) -> str:
+        """See `vidsuite_core.engine.data.Extractor`."""
+        return "" if self.fast is None else self.fast.path
+
+    @property
+    def falls(self) -> list[str]:
+        """See `vidsuite_core.engine.data.Extractor`."""
+        trials = () if self.fast is None else self.fast.trials
+        return [f"{type(self.network).__name__}: {one.backend}: {one.reason}" for one in trials if one.reason]
+
+    def run(self, inputs: Tensor) -> np.ndarray:
+        """The network's features of a batch; one by one on a CPU, whose caches prefer that."""
+        parts = inputs.split(1) if self.device == "cpu" else (inputs,)
+        if self.fast is None:
+            self.fast = accelerate(
+                self.network, parts[0], device=self.device, varying=self.varying, **asdict(self.inference)
+            )
+        return np.concatenate([self.fast(part).float().cpu().numpy() for part in parts])
+
+
+class _I3dFeatureNetwork(nn.Module):
+    """I3D up to its features, as a network of its own."""
+
+    def __init__(self, network: i3d.InceptionI3d) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See `InceptionI3d.extract_features`."""
+        return self.network.extract_features(x)
 
 
 @MODELS.register_module()
@@ -56,17 +110,16 @@ class I3dFeatures(_Extractor):
 
     Args:
         weights: file of I3D's weights; None is random.
-        precision: "exact" runs the plain network in float32; "fp32" and "bf16" the faster form of it.
+        inference: see `_Extractor`; float32 unless given.
         steps: of a whole clip; the paper's 60 frames give 7.
     """
 
-    def __init__(self, weights: str | Path | None = None, precision: str = "fp32", steps: int = 7) -> None:
-        if precision not in ("exact", "fp32", "bf16"):
-            raise UsageError(f"precision {precision!r} is none of exact, fp32, bf16")
-        plain = _seeded(i3d.build, weights)
-        network = plain if precision == "exact" else fast_extractor(plain, precision)
-        super().__init__(network, "fp32-exact" if precision == "exact" else network.path)
-        self.weights = content_sha256(plain.state_dict())
+    def __init__(
+        self, weights: str | Path | None = None, inference: Mapping[str, str] | None = None, steps: int = 7
+    ) -> None:
+        network = _seeded(i3d.build, weights)
+        super().__init__(_I3dFeatureNetwork(network), inference, varying=(0, 2))
+        self.weights = content_sha256(network.state_dict())
         self.steps = steps
 
     def key(self) -> Mapping[str, Any]:
@@ -77,24 +130,26 @@ class I3dFeatures(_Extractor):
         """Clips uint8 (T, H, W, 3) of any lengths from 9 frames to 8 (steps + 1) -> (steps, 1024) each."""
         found: list[np.ndarray] = []
         for _, group in groupby(clips, key=len):
-            features = self.network.extract_features(_to_video(list(group), self.device)).float().cpu().numpy()
-            found += [pre_pad(one, self.steps) for one in features]
+            found += [pre_pad(one, self.steps) for one in self.run(_to_video(list(group), self.device))]
         return found
 
 
 @MODELS.register_module()
 class FrameFeatures(_Extractor):
-    """Features (1, 1024) of a clip's middle frame by I3D's network with its time collapsed (see `Inception2d`)."""
+    """Features (1, 1024) of a clip's middle frame by I3D's network with its time collapsed (see `Inception2d`).
 
-    def __init__(self, weights: str | Path | None = None) -> None:
-        super().__init__(_seeded(inception2d.build, weights), "fp32")
+    Args:
+        weights: file of I3D's weights; None is random.
+        inference: see `_Extractor`; float32 unless given.
+    """
+
+    def __init__(self, weights: str | Path | None = None, inference: Mapping[str, str] | None = None) -> None:
+        super().__init__(_seeded(inception2d.build, weights), inference, varying=(0,))
 
     def extract(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Clips uint8 (T, H, W, 3) -> (1, 1024) each."""
         frames = _to_video([clip[len(clip) // 2 : len(clip) // 2 + 1] for clip in clips], self.device)
-        with torch.no_grad():
-            features: Tensor = self.network(frames[:, :, 0])
-        return list(features.float().cpu().numpy()[:, None])
+        return list(self.run(frames[:, :, 0])[:, None])
 
 
 def pre_pad(features: np.ndarray, steps: int) -> np.ndarray:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from vidsuite_core.engine.accelerated import Part
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.networks.classifier import ClipClassifier, Loss, Samples
 from vidsuite_core.networks.i3d import MIN_FRAMES, InceptionI3d, output_steps
@@ -66,6 +67,10 @@ class I3dClassifier(ClipClassifier):
                 if isinstance(module, _BatchNorm):
                     module.eval()
         return self
+
+    def inference_parts(self) -> list[Part]:
+        """See `vidsuite_core.engine.accelerated`: I3D, for batches of any number and length."""
+        return [Part(self.backbone, {0: (0, 2)})]
 
     def collate(self, inputs: Tensor | Sequence[Tensor]) -> Tensor:
         """(B, 3, T, H, W) of a batch or of clips (3, t, H, W), whose last frame is repeated up to the longest."""

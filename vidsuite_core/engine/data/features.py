@@ -15,6 +15,7 @@ from vidsuite_core.engine.data.clips import ClipDataset
 from vidsuite_core.engine.data.packing import data_sample
 from vidsuite_core.engine.registry import DATASETS
 from vidsuite_core.errors import UsageError
+from vidsuite_core.inference import Inference
 from vidsuite_core.samples import ClipSample
 from vidsuite_core.support.cache import cache_key, feature_cache
 
@@ -22,12 +23,23 @@ Report = Callable[[str, int, int], None]
 
 
 class Extractor(Protocol):
-    """What computes features from clips; built from a config by mmengine's MODELS registry."""
+    """What computes features from clips; built from a config by mmengine's MODELS registry.
+
+    Attributes:
+        batch_size: clips that it takes at once.
+        path: how it computed last, as "openvino-fp32"; empty before it did.
+        falls: back ends that could not take its network, and why.
+    """
 
     batch_size: int
+    path: str
+    falls: list[str]
 
     def key(self) -> Mapping[str, Any]:
         """All that decides the features beside the clip: network, weights, precision."""
+
+    def running(self, inference: Inference) -> Extractor:
+        """The same network, run otherwise."""
 
     def extract(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Features of uint8 clips (T, H, W, 3); any shape, one array a clip."""
@@ -44,7 +56,8 @@ class FeatureDataset(ClipDataset):
     """Features of clips: read by `pipeline` (which adds `clip`), computed by `extractor` once, and cached.
 
     The cache has an entry a recording. Items are `inputs` (the features as a float tensor) and `data_samples`; they are
-    read from the disk as they are asked for, but for the first of them, which are kept packed.
+    read from the disk as they are asked for, but for the first of them, which are kept packed. `paths` are the
+    extractor's (see `Extractor`) when it computed them, now or for the cache.
 
     Args:
         memory: bytes of features to keep packed: with thousands of epochs over small features, packing them anew would
@@ -62,6 +75,7 @@ class FeatureDataset(ClipDataset):
         self._features: dict[int, np.ndarray] = {}
         self._packed: dict[int, dict[str, Any]] = {}
         self._room = memory
+        self.paths: list[str] = []
         self._device = "cpu"
 
     def __getitem__(self, index: int) -> dict[str, Any]:  # type: ignore[override]  # features are not augmented
@@ -114,13 +128,16 @@ class FeatureDataset(ClipDataset):
         arrays = feature_cache().map(self._key(clips))
         if arrays is None:
             return False
+        self.paths = sorted({*self.paths, str(arrays["path"])})
         self._features |= {index: arrays[str(place)] for place, index in enumerate(clips)}
         return True
 
     def _keep(self, clips: Sequence[int], features: Sequence[np.ndarray]) -> None:
         """Put them into the cache; where it does not take them, they stay in memory."""
-        feature_cache().put(self._key(clips), {str(place): values for place, values in enumerate(features)})
+        arrays = {str(place): values for place, values in enumerate(features)}
+        feature_cache().put(self._key(clips), {**arrays, "path": np.array(self.extractor.path)})
         if not self._found(clips):
+            self.paths = sorted({*self.paths, self.extractor.path})
             self._features |= zip(clips, features, strict=True)
 
     def _key(self, clips: Sequence[int]) -> str:
