@@ -71,8 +71,8 @@ def test_it_runs_on_a_cpu(tmp_path: Path) -> None:
     out = tmp_path / "gpu.json"
     small = ["--sizes", "64x96", "--clip", "32x32", "--frames", "16", "--clips", "4", "--rounds", "1"]
     wanted = ["--steps", "machine", "tests", "backends", "features"]
-    command = [sys.executable, str(SPEED / "gpu.py"), "--device", "cpu", "--minutes", "20", "--out", str(out)]
-    done = subprocess.run([*command, *small, *wanted], capture_output=True, text=True, timeout=1200)
+    command = [sys.executable, str(SPEED / "gpu.py"), "--device", "cpu", "--minutes", "20", "--patience", "10"]
+    done = subprocess.run([*command, "--out", str(out), *small, *wanted], capture_output=True, text=True, timeout=1200)
     found = json.loads(out.read_text())["steps"]
     assert {name: step["status"] for name, step in found.items() if name != "tests"} == dict.fromkeys(
         ["machine", "backends:64x96", "backends:clips", "features:fp32", "features:bf16"], "ok"

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for step in steps(options, folder):
             if step.name.partition(":")[0] in options.steps:
-                outcomes[step.name] = run(step, deadline)
+                outcomes[step.name] = run(replace(step, limit=options.patience * step.limit), deadline)
                 print(
                     f"{step.name:<22}{outcomes[step.name].status:<12}{outcomes[step.name].seconds:6.0f} s", flush=True
                 )
@@ -88,6 +88,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=60, help="of clips")
     parser.add_argument("--clips", type=int, default=64, help="through the extractor")
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--patience", type=float, default=1.0, help="times the steps' own limits")
     parser.add_argument("--keep", type=Path, help="folder for the run folder and the steps' own files")
     parser.add_argument("--run", help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -249,7 +249,7 @@ def _train_and_predict(
     chosen, told, way = {}, {}, way_of(config)
     if way == "trains":
         if config.get("channels_last"):
-            channels_last_(ranks.network_of(runner.model))
+            channels_last_(ranks.unwrapped(runner.model))
         with course.phase("train"):
             runner.train()
     elif way == "fits":

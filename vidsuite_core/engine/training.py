@@ -235,7 +235,7 @@ def forget_experiments() -> None:
 
 def predict(runner: Runner, metric: TaskScores, device: str) -> tuple[dict[str, Any], Used]:
     """The arrays of the test samples by the runner's present weights, and what ran its networks."""
-    network = network_of(runner.model)
+    network = unwrapped(runner.model)
     with accelerated(network, device, Inference(**runner.cfg.inference)) as used:
         if used.parts:
             warm_up(network, runner.test_dataloader)
