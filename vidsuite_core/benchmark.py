@@ -51,10 +51,18 @@ class DatasetEntry(_Part):
 
 
 class Preset(_Part):
-    """How much is run: these models (by default all), `cfg` merged over their configs, each cell in `timeout` s."""
+    """How much is run.
+
+    Attributes:
+        models: by default all.
+        cfg: merged over their configs.
+        protocol: merged over the benchmark's, as fewer repeats; datasets with one of their own keep it.
+        timeout: seconds that each cell may take.
+    """
 
     models: list[str] | None = Field(default=None, min_length=1)
     cfg: Options = Field(default_factory=dict)
+    protocol: Options = Field(default_factory=dict)
     timeout: float | None = Field(default=None, gt=0)
 
 
@@ -117,9 +125,9 @@ class Definition(_Part):
         """What the dataset of this full name is opened with under a preset."""
         return dict(self.dataset(key).presets.get(preset, {}))
 
-    def protocol_of(self, key: str) -> dict[str, Any]:
-        """How samples of the dataset of this full name are divided."""
-        return self.dataset(key).protocol or self.protocol
+    def protocol_of(self, key: str, preset: str) -> dict[str, Any]:
+        """How samples of the dataset of this full name are divided under a preset."""
+        return self.dataset(key).protocol or {**self.protocol, **self.preset(preset).protocol}
 
     def preset(self, name: str) -> Preset:
         """What a preset sets.

@@ -1,14 +1,35 @@
-"""What the core brings through its own hooks: the four generic tasks with their floor, executors and back ends."""
+"""What the core brings through its own hooks: four tasks with their floor, weights, executors and back ends."""
 
 from pathlib import Path
 from typing import Any
 
 from vidsuite_core.hookspecs import hookimpl
-from vidsuite_core.specs import BackendSpec, ExecutorSpec, ModelSpec, TaskSpec
+from vidsuite_core.specs import BackendSpec, ExecutorSpec, ModelSpec, TaskSpec, WeightsSpec
 
 vidsuite_api = 1
 
 _CONFIGS = Path(__file__).parent / "engine" / "configs"
+_TORCHVISION = {
+    "ImageNet-1k": {
+        "mobilenet_v3_large": "8738ca79",
+        "inception_v3_google": "0cc3c7bd",
+        "resnet18": "f37072fd",
+        "resnet34": "b627a593",
+        "resnet50": "0676ba61",
+        "resnet101": "63fe2227",
+        "resnet152": "394f9c45",
+        "resnext50_32x4d": "7cdf4587",
+        "resnext101_32x8d": "8ba56ff5",
+        "wide_resnet50_2": "95faca4d",
+        "wide_resnet101_2": "32ee1156",
+        "densenet121": "a639ec97",
+        "densenet169": "b2777c0a",
+        "vit_b_16": "c867db91",
+        "vit_l_16": "852ce7e3",
+    },
+    "Kinetics-400": {"r3d_18": "b3b3357e", "mc3_18": "a90a0ba3", "r2plus1d_18": "91a641e6"},
+}
+"""Files of weights; each bears the first digits of its sha256 in its name. ImageNet's are the first published (V1)."""
 
 
 @hookimpl
@@ -50,6 +71,24 @@ def vidsuite_models() -> list[ModelSpec]:
             config=of_labels,
             also=(("early_prediction", of_labels), ("video_segmentation", of_pixels)),
         )
+    ]
+
+
+@hookimpl
+def vidsuite_weights() -> list[WeightsSpec]:
+    """torchvision's, named `<network>_imagenet` or `<network>_kinetics400`; networks of several plugins begin so."""
+    suffixes = {"ImageNet-1k": "imagenet", "Kinetics-400": "kinetics400"}
+    return [
+        WeightsSpec(
+            name=f"{network}_{suffixes[data]}",
+            summary=f"torchvision's {network}",
+            trained_on=data,
+            licence="BSD-3-Clause",
+            url=f"https://download.pytorch.org/models/{network}-{sha256}.pth",
+            sha256=sha256,
+        )
+        for data, files in _TORCHVISION.items()
+        for network, sha256 in files.items()
     ]
 
 

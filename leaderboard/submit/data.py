@@ -42,7 +42,7 @@ class Here:
         definition = self.suite.benchmarks[cell.benchmark].definition()
         if cell.preset not in definition.presets:
             return None, f"its benchmark has no preset {cell.preset} here"
-        return definition.protocol_of(cell.dataset), ""
+        return definition.protocol_of(cell.dataset, cell.preset), ""
 
     def data(self, record: Record) -> Data:
         """The data that the record was run on, as its fingerprint says."""
@@ -59,7 +59,7 @@ class Here:
             if not opened.is_ready():
                 return Data(unknown=f"the data of {dataset} are not here")
             samples = opened.samples()
-            folds = make_folds(definition.protocol_of(handle.key), samples)
+            folds = make_folds(definition.protocol_of(handle.key, preset), samples)
             return Data(
                 opened.fingerprint(),
                 {sample.id: sample for sample in samples},

@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-from vidsuite_core import BenchmarkSpec, DatasetSpec, ModelSpec, WeightsSpec, hookimpl
+from vidsuite_core import BenchmarkSpec, DatasetSpec, ModelSpec, hookimpl
 
 vidsuite_api = 1
 
 _HERE = Path(__file__).parent
 _TASK = "video_segmentation"
 _PAPER = "Torgesen, Elatov & Howard"
-_RESNETS = {18: "f37072fd", 34: "b627a593"}
-"""First digits of the sha256 of torchvision's files, which bear them in their names."""
 
 
 @hookimpl
@@ -90,20 +88,4 @@ def vidsuite_benchmarks():
             definition=FOLDER / "driving_fanet.yaml",
             reported=_HERE / "paper.yaml",
         )
-    ]
-
-
-@hookimpl
-def vidsuite_weights():
-    """torchvision's encoders, which the paper calls pre-trained (section 2.1)."""
-    return [
-        WeightsSpec(
-            name=f"resnet{layers}_imagenet",
-            summary=f"ResNet-{layers}, torchvision's IMAGENET1K_V1",
-            trained_on="ImageNet-1k",
-            licence="BSD-3-Clause",
-            url=f"https://download.pytorch.org/models/resnet{layers}-{sha256}.pth",
-            sha256=sha256,
-        )
-        for layers, sha256 in _RESNETS.items()
     ]

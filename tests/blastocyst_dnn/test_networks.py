@@ -177,10 +177,10 @@ def test_initial_weights_of_other_classes_and_channels(name, tmp_path):
 
 
 def test_networks_are_found_by_name():
-    network = resolve("vidsuite_plugins.blastocyst_dnn.models:mobilenet_v3")(weights=None, num_classes=3)
-    assert network(small_input("mobilenet_v3").to("cpu")).shape == (2, 3)
+    network = resolve("vidsuite_plugins.blastocyst_dnn.models.networks:mfnet")(weights=None, num_classes=3)
+    assert network(small_input("mfnet")).shape == (2, 3)
     with pytest.raises(VidsuiteError, match="resnet19"):
-        resolve("vidsuite_plugins.blastocyst_dnn.models:resnet19")
+        resolve("vidsuite_plugins.blastocyst_dnn.models.networks:resnet19")
     with pytest.raises(UsageError, match="there is no network 'resnet19'"):
         build("resnet19")
 

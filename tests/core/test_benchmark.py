@@ -20,7 +20,7 @@ datasets:
   bare:
 models: [net, other/net]
 presets:
-  quick: {models: [net], timeout: 300}
+  quick: {models: [net], timeout: 300, protocol: {folds: 3}}
   paper:
 """
 
@@ -48,8 +48,13 @@ def test_datasets_are_known_by_their_full_names(tmp_path: Path) -> None:
     assert found.options("other/own", "paper") == {}
     assert found.options("other/own", "quick") == {"subjects": 1}
     assert found.options("third/own", "paper") == {}
-    assert found.protocol_of("other/own") == {"type": "fixed"}
-    assert found.protocol_of("third/own") == {"type": "grouped_kfold", "folds": 2}
+
+
+def test_a_preset_changes_the_benchmarks_protocol_and_no_datasets(tmp_path: Path) -> None:
+    found = read(GOOD, tmp_path)
+    assert found.protocol_of("third/own", "paper") == {"type": "grouped_kfold", "folds": 2}
+    assert found.protocol_of("third/own", "quick") == {"type": "grouped_kfold", "folds": 3}
+    assert found.protocol_of("other/own", "quick") == {"type": "fixed"}
 
 
 FAULTS = {

@@ -256,7 +256,7 @@ def test_anothers_dataset_of_the_same_name_gets_none_of_a_benchmarks_options(
     assert toy.options("other/blobs", "paper") == {}
     assert other.dataset("other/blobs") == DatasetEntry()
     assert other.options("toy/blobs", "paper") == {"subjects": 8}
-    assert other.protocol_of("toy/blobs")["folds"] == 2
+    assert other.protocol_of("toy/blobs", "quick")["folds"] == 2
     foreign = plan(suite, tmp_path / "a", benchmark="toy/direction", dataset="other/blobs", preset="paper")
     own = plan(suite, tmp_path / "b", benchmark="toy/direction", preset="paper")
     assert {cell.dataset for cell, _ in foreign} == {"other/blobs"}

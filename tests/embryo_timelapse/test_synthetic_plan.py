@@ -86,7 +86,7 @@ def test_every_cue_has_its_part_and_time_the_largest(many):
     areas = {cue: area(column(many, "scores")[:, k], label) for k, cue in enumerate(WEIGHTS)}
     assert areas["rhythm"] > max(areas["looks"], areas["depth"]) + 0.05
     assert min(areas.values()) > 0.6
-    assert max(areas.values()) < 0.85
+    assert max(areas.values()) < 0.87
 
 
 @pytest.mark.parametrize("cue", WEIGHTS)
@@ -125,11 +125,10 @@ def test_siblings_resemble_each_other(many):
         assert np.corrcoef(first[:, cue], second[:, cue])[0, 1] == pytest.approx(SIBLINGS, abs=0.08)
 
 
-def test_fast_embryos_are_no_better():
-    """Tempo is a patient's own, and says nothing of the outcome."""
-    embryos = draw_embryos(MANY)
-    label = column(embryos, "blastocyst")
-    assert abs(area(column(embryos, "divisions")[:, 0], label) - 0.5) < 0.05
+def test_a_patients_tempo_says_nothing(many):
+    tempo = np.array([patient.tempo for patient in draw_patients(MANY)])[column(many, "patient")]
+    assert abs(area(tempo, column(many, "blastocyst")) - 0.5) < 0.05
+    assert np.corrcoef(tempo, column(many, "divisions")[:, 0])[0, 1] > 0.1
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ class Planner:
                     found.cell(entry, known)
                 continue
             found.missing_data(handle.key, handle.spec, dataset)
-            folds = folds_of(self.definition.protocol_of(handle.key))
+            folds = folds_of(self.definition.protocol_of(handle.key, self.options.preset))
             for model in on:
                 self._weights.find(model.key, self._config(model, handle))
                 found.model(f"{model.key} · {handle.spec.name}", folds, len(seeds))
@@ -164,7 +164,7 @@ class Planner:
                 dataset=handle.key,
                 samples=samples,
                 fingerprint=dataset.fingerprint(),
-                protocol=self.definition.protocol_of(handle.key),
+                protocol=self.definition.protocol_of(handle.key, self.options.preset),
                 model=model.key,
                 config=config,
                 weights=found.hashes,

@@ -1,19 +1,5 @@
-"""The plugin's networks: `build(NAME)`, and for the suite a builder of each under its name."""
-
-from __future__ import annotations
-
-from collections.abc import Callable
-from functools import partial
-
-from torch import nn
+"""The plugin's networks, `build(NAME)`; the submodule `classifier` registers what configs name."""
 
 from vidsuite_plugins.blastocyst_dnn.models.networks import NETWORKS, build
 
 __all__ = ["NETWORKS", "build"]
-
-
-def __getattr__(name: str) -> Callable[..., nn.Module]:
-    """`build` for the network `name`, so that a `ModelSpec` can name it as `…models:resnet18`."""
-    if name in NETWORKS:
-        return partial(build, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

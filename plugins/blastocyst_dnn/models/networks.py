@@ -137,3 +137,10 @@ def build(
         first = design.first.removeprefix(f"{design.encoder}.")
         load_initial(part, bare(load(Path(initial))), str(initial), first=first, fresh=design.head)
     return network
+
+
+def __getattr__(name: str) -> Callable[..., nn.Module]:
+    """`build` for the network `name`, so that a `ModelSpec` can name it as `…networks:resnet18`."""
+    if name in NETWORKS:
+        return partial(build, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

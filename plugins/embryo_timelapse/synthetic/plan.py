@@ -1,9 +1,9 @@
 """Who develops how: patients, their embryos' traits, and which of them become blastocysts.
 
 Three latent scores of an embryo, each shared in part by its patient's embryos, decide its outcome together with chance:
-rhythm (how evenly and in what order cells divide: only time shows it), looks (fragments, evenness, grain: one frame
-shows them) and depth (dark inclusions at the top and the bottom, which the outer focal planes alone show sharply). A
-cue that is turned off is drawn as before and seen as before, but has no part in the outcome.
+rhythm (when, how evenly and in what order cells divide: only time shows it), looks (fragments, evenness, grain: one
+frame shows them) and depth (dark inclusions at the top and the bottom, which the outer focal planes alone show
+sharply). A cue that is turned off is drawn as before and seen as before, but has no part in the outcome.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 
 from vidsuite_core.errors import UsageError
 
-WEIGHTS = {"rhythm": 1.0, "looks": 0.6, "depth": 0.6}
-CHANCE = 0.5
+WEIGHTS = {"rhythm": 1.0, "looks": 0.7, "depth": 0.6}
+CHANCE = 0.3
 """Standard deviation of what no picture shows."""
 SIBLINGS = 0.4
 """Share of each score's variance that embryos of a patient have in common."""
@@ -184,7 +184,7 @@ def _squash(x: float) -> float:
 def _draw_embryo(options: Options, *, tempo: float, **known: Any) -> Embryo:
     rng, fate = (options.random(RANDOM_EMBRYO, known["index"], part) for part in (0, 1))
     rhythm, looks, depth = known["scores"]
-    pronuclei = (float(rng.uniform(5, 9)), float(rng.normal(22.5, 1.2)) * tempo)
+    pronuclei = (float(rng.uniform(5, 9)), float(rng.normal(22.5 - 2.2 * np.clip(rhythm, -2, 2), 0.8)) * tempo)
     direct = bool(rng.random() < _squash(-2.5 * rhythm - 3.5))
     divisions = _draw_divisions(rng, rhythm, direct, pronuclei[1] + float(rng.normal(2.6, 0.3)))
     compaction = float(rng.normal(88, 3))
@@ -206,18 +206,18 @@ def _draw_embryo(options: Options, *, tempo: float, **known: Any) -> Embryo:
         arrest=arrest,
         emptied=emptied,
         end=end,
-        fragments=0.30 * _squash(-1.6 * looks - 1.2 + rng.normal(0, 0.5)),
-        unevenness=0.5 * _squash(-1.4 * looks - 1.0 + rng.normal(0, 0.5)),
-        grain=float(np.clip(1 - 0.3 * looks + rng.normal(0, 0.2), 0.3, 2.2)),
+        fragments=0.36 * _squash(-2.2 * looks - 0.8 + rng.normal(0, 0.4)),
+        unevenness=0.5 * _squash(-2.0 * looks - 0.8 + rng.normal(0, 0.4)),
+        grain=float(np.clip(1 - 0.35 * looks + rng.normal(0, 0.15), 0.3, 2.2)),
         inclusions=round(MOST_INCLUSIONS * _squash(-1.8 * depth + rng.normal(0, 0.4))),
         decoys=int(rng.integers(0, 5)),
     )
 
 
 def _draw_divisions(rng: np.random.Generator, rhythm: float, direct: bool, t2: float) -> tuple[float, ...]:
-    """t2, t3, ..., t64. Out of rhythm, cells divide one by one; the fourth round comes alike for all, so that the
-    number of cells on the third day says little of how it was reached."""
-    lag = _squash(-1.7 * rhythm - 0.4 + rng.normal(0, 0.4))
+    """t2, t3, ..., t64. Out of rhythm, the first division is late and cells divide one by one; the fourth round comes
+    alike for all, so that the number of cells on the third day says little of how it was reached."""
+    lag = _squash(-2.5 * rhythm - 0.4 + rng.normal(0, 0.4))
     s2, s3 = 0.3 + 9 * lag, 1.5 + 13 * lag
     t3 = t2 + (float(rng.uniform(0.2, 2.5)) if direct else float(rng.normal(11.2, 0.7)))
     t4 = max(t3 + s2, t2 + 10.5)

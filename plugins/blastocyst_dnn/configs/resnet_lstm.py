@@ -1,0 +1,2 @@
+_base_ = ['_multi_frame.py']
+model = dict(network='resnet_lstm', pretrained='weights://resnet18_imagenet')
