@@ -121,10 +121,8 @@ class PackEvents:
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         """See the class; UsageError where the samples have no events."""
         sample = results["sample"]
-        if not getattr(sample, "events", None) and not hasattr(sample, "events"):
-            raise UsageError(
-                f"sample {sample.id} has no division times; morphokinetics needs a dataset that notes them"
-            )
+        if not hasattr(sample, "events"):
+            raise UsageError(f"sample {sample.id} has no division times; run morphokinetics on a dataset with them")
         return {"inputs": torch.tensor(measures(sample.events, self.until)), "data_samples": data_sample(sample)}
 
 

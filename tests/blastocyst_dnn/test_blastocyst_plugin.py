@@ -129,6 +129,8 @@ def test_morphokinetics_refuses_what_it_cannot_fit():
         Morphokinetics("forest")
     with pytest.raises(VidsuiteError, match=r"labels \[1\] are without a training sample"):
         Morphokinetics().fit(items(np.zeros((3, 2)), np.zeros(3)))
+    with pytest.raises(VidsuiteError, match="no embryo has a division time"):
+        Morphokinetics().fit(items(np.full((4, 2), np.nan), np.arange(4) % 2))
     with pytest.raises(UsageError, match="no loss"):
         Morphokinetics().loss(torch.zeros(1, 2), [element(0)])
 

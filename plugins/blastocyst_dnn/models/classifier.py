@@ -74,9 +74,11 @@ class Morphokinetics(ClipClassifier):
         """See `vidsuite_core.engine.fitting`.
 
         Raises:
-            VidsuiteError: a class without a sample.
+            VidsuiteError: a class without a sample, or no embryo with an hour.
         """
         self.seen, self.labels = stacked(items)
+        if not torch.isfinite(self.seen).any():
+            raise VidsuiteError("no embryo has a division time; give them as columns t2, t3, ... of the manifest")
         missing = sorted(set(range(self.num_classes)) ^ set(self.labels.tolist()))
         if missing:
             raise VidsuiteError(f"labels {missing} are without a training sample or beyond num_classes; see the split")
