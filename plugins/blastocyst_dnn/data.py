@@ -12,6 +12,7 @@ from torchvision.transforms import v2
 from vidsuite_core.engine.data.clips import ReadClip
 from vidsuite_core.engine.data.packing import data_sample
 from vidsuite_core.errors import UsageError
+from vidsuite_core.media.reader import frame_size
 from vidsuite_plugins.blastocyst_dnn.registry import TRANSFORMS
 
 if TYPE_CHECKING:
@@ -34,15 +35,35 @@ class ReadTimelapse(ReadClip):
     Args:
         frames: T.
         until: hours; what was recorded later is not seen. None sees everything.
+        field: share of the frame's sides that is kept about its middle: an embryo fills half of a well's picture, and
+            at few pixels the cells in it are larger so.
         cached: as of `vidsuite.ReadClip`: decoded once, kept at the size that is trained with.
     """
 
-    def __init__(self, frames: int = 32, until: float | None = None, channels: int | None = 1, **options: Any) -> None:
+    def __init__(
+        self,
+        frames: int = 32,
+        until: float | None = None,
+        field: float = 1.0,
+        channels: int | None = 1,
+        **options: Any,
+    ) -> None:
         super().__init__(channels=channels, **{"interpolation": "area", **options})
+        if not 0 < field <= 1:
+            raise UsageError(f"field={field} is no share of the frame; give more than 0, up to 1")
         if frames < 1:
             raise UsageError(f"a clip of frames={frames} shows nothing; give 1 or more")
         self.frames = frames
         self.until = until
+        self.field = field
+
+    def box(self, recording: Recording) -> tuple[int, int, int, int] | None:
+        """See `vidsuite.ReadClip`."""
+        if self.field == 1:
+            return None
+        height, width = frame_size(recording)
+        left, top = (round((1 - self.field) / 2 * side) for side in (width, height))
+        return left, top, width - left, height - top
 
     def rate(self, recording: Recording) -> float | None:
         """Frames are chosen by time: no rate."""

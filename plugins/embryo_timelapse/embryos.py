@@ -25,12 +25,14 @@ class Embryo:
         footage: its recording; the subject is its patient, the times are seconds since insemination.
         label: index into the dataset's classes; None where the outcome was not observed.
         events: hours at which something happened, by its name (`t2`, `tM`, ...), as far as it is known.
+        phases: phases that somebody has marked, each with the hours of its first and last frame.
         identity: what stands for the recording in the fingerprint.
     """
 
     footage: Recording
     label: int | None
     events: Mapping[str, float] = field(default_factory=dict)
+    phases: tuple[tuple[str, float, float], ...] = ()
     identity: str = ""
 
 
@@ -83,7 +85,14 @@ class Embryos(Dataset):
     def fingerprint(self) -> str:
         """sha256 (hex) of the embryos and of how samples are made of them."""
         rows = [
-            [one.footage.name, one.footage.subject, one.label, one.identity or one.footage.content, dict(one.events)]
+            [
+                one.footage.name,
+                one.footage.subject,
+                one.label,
+                one.identity or one.footage.content,
+                dict(one.events),
+                *([one.phases] if one.phases else []),
+            ]
             for one in self.embryos()
         ]
         return digest({"classes": list(self.class_names()), "embryos": rows, **self.how_samples_are_made()})

@@ -32,6 +32,7 @@ from vidsuite_core.preparing.manifest import Findings, Table, read_number
 from vidsuite_core.support.litter import entries, is_litter
 from vidsuite_plugins.embryo_timelapse.embryos import CLASSES, Clips, Moments
 from vidsuite_plugins.embryo_timelapse.listed import ListedEmbryos, Plane, Row, whole_image
+from vidsuite_plugins.embryo_timelapse.phases.samples import Phases
 
 EVENTS = ("tPNa", "tPNf", "t2", "t3", "t4", "t5", "t6", "t7", "t8", "t9", "tM", "tSB", "tB")
 COLUMNS = Table(
@@ -59,8 +60,6 @@ class Gathered:
 
 class _Folder(ListedEmbryos):
     """Embryos of a manifest; see the module."""
-
-    classes = CLASSES
 
     def how_to_get(self) -> str:
         """How to bring a manifest in."""
@@ -103,6 +102,10 @@ class Folder(_Folder, Clips):
 
 class FolderMoments(_Folder, Moments):
     """A user's embryos in moments."""
+
+
+class FolderPhases(_Folder, Phases):
+    """A user's embryos with the phases that the manifest's hours of events tell."""
 
 
 def _gather(manifest: Path, findings: Findings) -> dict[str, Gathered]:

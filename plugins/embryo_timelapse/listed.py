@@ -48,7 +48,7 @@ class Row:
         hours: since insemination, of each frame.
         events: see `Embryo.events`.
         content: of each plane, sha256 of its files.
-        value_range: see `Recording`.
+        phases: see `Embryo.phases`.
     """
 
     name: str
@@ -58,12 +58,15 @@ class Row:
     hours: tuple[float, ...]
     content: tuple[str, ...]
     events: Mapping[str, float] = field(default_factory=dict)
+    phases: tuple[tuple[str, float, float], ...] = ()
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Row:
         """The row that `asdict` and JSON made `row` of."""
         planes = tuple(Plane(path=one["path"], names=tuple(one["names"])) for one in row["planes"])
-        return cls(**{**row, "planes": planes, "hours": tuple(row["hours"]), "content": tuple(row["content"])})
+        phases = tuple((str(name), float(first), float(last)) for name, first, last in row["phases"])
+        lists = {name: tuple(row[name]) for name in ("hours", "content")}
+        return cls(**{**row, **lists, "planes": planes, "phases": phases})
 
     def recording(self) -> Recording:
         """As the core knows it; a single frame has a rate of one an hour."""
@@ -119,6 +122,7 @@ class ListedEmbryos(Embryos):
                 footage=row.recording(),
                 label=labels.get(row.outcome),
                 events=row.events,
+                phases=row.phases,
                 identity=digest([row.name, *row.content, list(row.hours)]),
             )
             for row in self.rows

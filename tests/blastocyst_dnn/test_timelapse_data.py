@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -67,6 +68,21 @@ def test_the_clip_that_is_read():
     )
     with pytest.raises(UsageError, match="frames=0"):
         ReadTimelapse(frames=0)
+
+
+def test_the_middle_of_the_frame_alone():
+    hours = [1, 2, 3]
+    frames = np.zeros((3, 20, 40, 1), np.uint8)
+    frames[:, 5:15, 10:30] = 200
+    one = sample(hours)
+    one = replace(one, footage=replace(one.footage, planes=(frames,)))
+    clip = ReadTimelapse(size=10, frames=2, field=0.5, fit="stretch")({"sample": one})["clip"]
+    assert clip.shape == (2, 10, 10, 1)
+    assert (clip == 200).all()
+    assert not (ReadTimelapse(size=10, frames=2, fit="stretch")({"sample": one})["clip"] == 200).all()
+    assert ReadTimelapse(field=0.5).key(one) != ReadTimelapse().key(one)
+    with pytest.raises(UsageError, match="no share of the frame"):
+        ReadTimelapse(field=0)
 
 
 # --- augmentation -----------------------------------------------------------------------------------

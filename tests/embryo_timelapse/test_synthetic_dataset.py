@@ -55,6 +55,21 @@ def test_clips_are_whole_recordings_with_times_and_outcomes(root):
         assert list(sample.events.values()) == sorted(sample.events.values())
 
 
+def test_embryos_of_a_neighbouring_root_are_not_rendered_again(tmp_path):
+    few = {**FEW, "embryos": 3, "blastocysts": 1, "interval": 1200, "hours": 40}
+    first, second = Synthetic(tmp_path / "a", **few), Synthetic(tmp_path / "b", **few, group="embryo")
+    first.prepare()
+    shutil.rmtree(first.folder / "p002_e01")
+    second.prepare()
+    assert second.is_ready()
+    assert second.verify() == []
+    for embryo in first.folder.iterdir():
+        for file in embryo.iterdir():
+            assert file.samefile(second.folder / embryo.name / file.name)
+    names = {path.name for path in second.folder.iterdir()}
+    assert names - {path.name for path in first.folder.iterdir()} == {"p002_e01"}
+
+
 def test_moments_are_of_six_hours_and_padded_where_nothing_was_recorded(root):
     dataset = moments(root)
     for sample in dataset.samples():

@@ -3,8 +3,9 @@ custom_imports = dict(imports=['vidsuite_plugins.blastocyst_dnn.models.classifie
 
 selection = 'last'
 until = 80          # hours that are seen; 24, 48, 72, ... to predict earlier
+field = 1.0         # share of the frame about its middle that is kept
 augment = dict(type='blastocyst_dnn.Augment')
-read = dict(type='blastocyst_dnn.ReadTimelapse', size='config://size', frames='config://frames', until='config://until', cached=True)
+read = dict(type='blastocyst_dnn.ReadTimelapse', size='config://size', frames='config://frames', until='config://until', field='config://field', cached=True)
 pack = dict(type='vidsuite.PackClip', mean=114.5, std=57.6)   # ImageNet's, as grey
 
 model = dict(type='blastocyst_dnn.Classifier', num_classes='dataset')

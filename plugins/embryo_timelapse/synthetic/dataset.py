@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from vidsuite_core.preparing.processes import clear_left_behind, in_processes, p
 from vidsuite_core.samples import Recording
 from vidsuite_core.support.paths import atomic_folder
 from vidsuite_plugins.embryo_timelapse import embryos as listed
+from vidsuite_plugins.embryo_timelapse.phases.samples import Phases
 from vidsuite_plugins.embryo_timelapse.synthetic.plan import Embryo, Options, draw_embryos, draw_patients
 
 GENERATOR = 1
@@ -98,19 +100,25 @@ class _Synthetic(listed.Embryos):
         return not self._missing()
 
     def prepare(self, progress: Progress = silent) -> None:
-        """Render what is missing: about 250 planes a second and processor at 224 pixels and 7 planes, 70 at one."""
+        """Render what is missing: about 250 planes a second and processor at 224 pixels and 7 planes, 70 at one.
+
+        Embryos that a neighbouring root holds already, opened with another `group` or other moments, are linked.
+        """
         missing = self._missing()
         if not missing:
             return
         clear_left_behind(self.folder)
+        for neighbour in sorted(self.root.parent.glob(f"*/{self.folder.name}")):
+            for planned in missing:
+                _link(neighbour / planned.name, self.folder / planned.name)
+            missing = self._missing()
         done, total = len(self._planned) - len(missing), len(self._planned)
         job = {"options": asdict(self.recipe), "codec": self.codec, "folder": str(self.folder.resolve())}
         jobs = [
             {**job, "embryos": [one.index for one in missing[k :: 4 * self.workers]]} for k in range(4 * self.workers)
         ]
-        for _ in in_processes(
-            f"{__name__}:render", [one for one in jobs if one["embryos"]], self.workers, "rendering embryos"
-        ):
+        jobs = [one for one in jobs if one["embryos"]]
+        for _ in in_processes(f"{__name__}:render", jobs, self.workers, "rendering embryos"):
             done += 1
             progress("render embryos", done, total)
         if missing := self._missing():
@@ -126,6 +134,7 @@ class _Synthetic(listed.Embryos):
         folder = self.folder / planned.name
         record = _read(folder)
         hours = record["hours"]
+        end = {"tEnd": planned.emptied} if planned.emptied < float("inf") else {}
         return listed.Embryo(
             footage=Recording(
                 name=planned.name,
@@ -137,7 +146,7 @@ class _Synthetic(listed.Embryos):
                 content=digest(record["files"]),
             ),
             label=int(planned.blastocyst),
-            events=record["events"],
+            events={**record["events"], **end},
             identity=digest([self._decides, planned.name]),
         )
 
@@ -168,6 +177,10 @@ class SyntheticMoments(_Synthetic, listed.Moments):
     """Rendered embryos in moments."""
 
 
+class SyntheticPhases(_Synthetic, Phases):
+    """Rendered embryos with the phases that they go through."""
+
+
 def render(job: dict[str, Any]) -> Iterator[str]:
     """Render the embryos of a job into folders of their own, unless somebody did; yields their names."""
     from vidsuite_core.media import content_hash, write_video
@@ -191,6 +204,19 @@ def render(job: dict[str, Any]) -> Iterator[str]:
                 record = {"generator": GENERATOR, "hours": hours, "events": events(embryo), "files": files}
                 (folder / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
         yield embryo.name
+
+
+def _link(source: Path, target: Path) -> None:
+    """Put the whole embryo at `source`, if there is one, to `target` too: hard links, or copies where none can be."""
+    if not (source / RECORD).is_file() or (target / RECORD).is_file():
+        return
+    shutil.rmtree(target, ignore_errors=True)  # something was lost from it
+    with atomic_folder(target) as folder:
+        for file in source.iterdir():
+            try:
+                os.link(file, folder / file.name)
+            except OSError:
+                shutil.copy2(file, folder / file.name)
 
 
 def by_plane(

@@ -1,0 +1,2 @@
+_base_ = ['_floor.py']
+model = dict(type='embryo_timelapse.PhaseClock', num_classes='dataset', width=None)

@@ -1,0 +1,2 @@
+_base_ = ['_phases.py']
+draw = 'spread'
