@@ -134,6 +134,8 @@ def test_bench_names_what_the_benchmark_has(words: list[str], text: str, toy_env
 
 
 def test_a_dataset_of_another_plugin_is_taken_by_its_short_name_where_one_fits(toy_env: dict[str, str]) -> None:
-    done = vidsuite("bench", "--plugin", "toy", "--dataset", "synthetic", "--dry-run")
-    assert done.returncode == 0, done.stderr
-    assert "generate  seizure_i3d/synthetic" in done.stdout
+    done = vidsuite("bench", "--plugin", "toy", "--dataset", "fir16", "--dry-run")
+    assert "seizure_i3d/fir16" in done.stdout, done.stderr
+    several = vidsuite("bench", "--plugin", "toy", "--dataset", "synthetic", "--dry-run")
+    assert several.returncode == 2
+    assert "ambiguous: embryo_timelapse/synthetic, seizure_i3d/synthetic" in several.stderr
