@@ -151,7 +151,9 @@ def measure(subject: Subject, batch: int, options: argparse.Namespace) -> list[W
 def example_of(subject: Subject, batch: int, device: torch.device, threads: int) -> Example:
     args, kwargs = arguments(subject.make(batch))
     tensors, form = flatten((args, kwargs))
-    network = lively(subject.network).eval().requires_grad_(False).to(device)
+    network = lively(subject.network)
+    network.eval()
+    network = network.requires_grad_(False).to(device)
     placed = tuple(tensor.to(device) for tensor in tensors)
     return Example(FlatNetwork(network, form), placed, ((),) * len(tensors), device, threads)
 

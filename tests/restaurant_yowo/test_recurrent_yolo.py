@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from mmengine.config import ConfigDict  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
 from mmengine.structures import InstanceData  # noqa: E402
 
+from vidsuite_core.engine.accelerated import accelerated  # noqa: E402
+from vidsuite_core.inference import Inference  # noqa: E402
 from vidsuite_plugins.restaurant_yowo.models.recurrent_yolo import Run, ScaleRecurrence, runs_of  # noqa: E402
 
 SIDE = 64
@@ -161,3 +164,24 @@ def test_the_papers_form_has_the_parameters_of_its_equations() -> None:
     peepholes = sum(n for name, n in named if "peephole" in name)
     assert peepholes / 1e6 == pytest.approx(37.2, abs=0.05)
     assert (sum(n for _, n in named) - peepholes) / 1e6 == pytest.approx(99.1, abs=0.05)
+
+
+def test_its_parts_pass_their_state_through_a_back_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDSUITE_CACHE", str(tmp_path))
+    model = built("RecurrentYolo", recurrence={}).eval()
+    frames = torch.rand(6, 3, SIDE, SIDE)
+
+    def found() -> list[Any]:
+        model.recurrence.reset()
+        with torch.no_grad():
+            first = model(frames[:3], samples("a", range(3)), mode="predict")
+            return [
+                one.pred_instances.scores for one in first + model(frames[3:], samples("a", range(3, 6)), "predict")
+            ]
+
+    expected = found()
+    with accelerated(model, "cpu", Inference("fp32", "openvino")) as used:
+        torch.testing.assert_close(found(), expected, rtol=1e-4, atol=1e-5)
+    assert used.path == "openvino-fp32"
+    assert not used.falls
+    assert {type(part.module).__name__ for part in used.parts if part.path} >= {"Darknet", "YOLOV3Neck", "ConvLstm"}

@@ -48,7 +48,8 @@ class Accelerated:
             frozen = copy.deepcopy(network)
         except (RuntimeError, TypeError) as error:  # torch refuses to copy what hangs on a graph of gradients
             raise UsageError(f"{type(network).__name__} cannot be copied: {error}") from error
-        self._network = frozen.eval().requires_grad_(False).to(settings.device)
+        frozen.eval()  # some networks' own `train` return nothing
+        self._network = frozen.requires_grad_(False).to(settings.device)
         self._settings = settings
         self._ready: OrderedDict[Any, Chosen] = OrderedDict()
         self._latest: Chosen | None = None

@@ -11,6 +11,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from vidsuite_core.engine.accelerated import Part
 from vidsuite_core.errors import UsageError
 from vidsuite_plugins.restaurant_yowo.models.branches import branch_2d, branch_3d
 from vidsuite_plugins.restaurant_yowo.models.region import UCF24_ANCHORS, found_boxes, region_loss
@@ -113,6 +114,10 @@ class YowoDetector(BaseModel):
             boxes = one.boxes * one.boxes.new_tensor([width, height, width, height])
             sample.pred_instances = InstanceData(bboxes=boxes, scores=one.scores, labels=one.labels)
         return list(data_samples)
+
+    def inference_parts(self) -> list[Part]:
+        """See `vidsuite_core.engine.accelerated`: from clips to the map, before boxes are read from it."""
+        return [Part(self.network)]
 
 
 def _load(branch: Any, path: Path, name: str) -> None:

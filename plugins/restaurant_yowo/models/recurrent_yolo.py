@@ -20,6 +20,7 @@ from mmdet.models.dense_heads import YOLOV3Head
 from mmdet.models.detectors import YOLOV3
 from torch import Tensor, nn
 
+from vidsuite_core.engine.accelerated import Part
 from vidsuite_core.errors import UsageError
 from vidsuite_core.networks.runs import runs_of as lengths_of_runs
 from vidsuite_plugins.restaurant_yowo.models.conv_lstm import ConvLstm, State
@@ -212,3 +213,8 @@ class RecurrentYolo(YOLOV3):
             maps = self.recurrence(maps)
         maps = self.neck(tuple(maps))
         return tuple(self.recurrence(maps)) if self.place == "neck" else tuple(maps)
+
+    def inference_parts(self) -> list[Part]:
+        """See `vidsuite_core.engine.accelerated`: what sees frames one by one, and each scale's state in and out."""
+        stateless = [self.backbone, self.neck, *self.bbox_head.convs_bridge]
+        return [Part(module) for module in [*stateless, *(scale.lstm for scale in self.recurrence.scales)]]
