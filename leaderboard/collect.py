@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.runner.reproduce import reproductions_in
 from vidsuite_core.support.code import sources_of
@@ -25,8 +27,6 @@ from vidsuite_leaderboard.entries import one_line
 from vidsuite_leaderboard.workers import Workers
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vidsuite_core.results.record import Record
     from vidsuite_core.suite import Suite
     from vidsuite_leaderboard.cache import Cache
@@ -250,8 +250,6 @@ def _suite() -> Suite:
 def _score(
     groups: Sequence[Sequence[Found]], known: Cache, pool: Workers, progress: Progress, into: Collection
 ) -> None:
-    import numpy as np
-
     from vidsuite_leaderboard.entries import entry_from
 
     keys = [digest(sorted(one.key for one in members)) for members in groups]

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from vidsuite_core.results.ranks import FLOOR, Contender, standings
 from vidsuite_core.results.statistics import apart
 from vidsuite_core.specs import resolve
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vidsuite_core.suite import Suite
     from vidsuite_leaderboard.entries import Entry
 

@@ -12,12 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, overload
+from typing import TypeAlias, overload
+
+import numpy as np
 
 from vidsuite_core.errors import VidsuiteError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 VOID = 255
 """In label maps: a pixel that belongs to no class, trains nothing and is not scored."""

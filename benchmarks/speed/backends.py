@@ -78,7 +78,9 @@ def main() -> None:
                     print(f"{name}: a network of this structure is in the table already")
                     continue
                 seen.add(same)
-                if not options.list:
+                if options.list:
+                    print(f"{subject.name:<34}{subject.inputs}")
+                else:
                     for batch in options.batches:
                         ways += measure(subject, batch, options)
         except Exception as error:
@@ -159,9 +161,11 @@ def example_of(subject: Subject, batch: int, device: torch.device, threads: int)
 
 
 def lively(network: nn.Module) -> nn.Module:
-    """Batch norms that are not the identity, as trained ones are not."""
+    """Batch norms that are not the identity and heads that are not all zero, as trained ones are not."""
     torch.manual_seed(0)
     for module in network.modules():
+        if isinstance(module, nn.Linear) and not module.weight.any():
+            module.weight.normal_(0, 0.02)
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)

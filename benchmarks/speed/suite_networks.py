@@ -6,7 +6,7 @@ A model is asked for a prediction of one random sample of its task, and what its
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,7 @@ from vidsuite_core import openmmlab
 from vidsuite_core.engine.accelerated import parts_of
 from vidsuite_core.engine.build import import_modules, network_of
 from vidsuite_core.engine.config import cell_config, named_weights, runtime_config
+from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.inference import identity
 
 CLASSES = {"video_segmentation": 19}
@@ -52,7 +53,7 @@ def subjects_of(handle: Any, size: Size | None, frames: int) -> Iterator[Subject
     openmmlab.prepare()
     torch.manual_seed(0)
     if handle.spec.network:
-        yield _clip_network(handle.key, handle.build(), size or (224, 224), frames)
+        yield _own_network(handle.key, handle.build(), size or (224, 224), frames)
         return
     config = cell_config(handle.spec.recipe(handle.spec.task), "", [], {}, "fp32")
     classes = CLASSES.get(handle.spec.task, 2)
@@ -64,7 +65,8 @@ def subjects_of(handle: Any, size: Size | None, frames: int) -> Iterator[Subject
 
         found = MODELS.build(extractor)
         video = len(found.varying[0]) > 1
-        yield _clip_network(handle.key, found.network, size or (224, 224), frames if video else 0)
+        height, width = size or (224, 224)
+        yield _pixels_in(handle.key, found.network, (3, frames, height, width) if video else (3, height, width))
         return
     model = network_of(config, classes, None, handle.key).eval()
     if hasattr(getattr(model, "network", None), "empty_state"):
@@ -73,8 +75,22 @@ def subjects_of(handle: Any, size: Size | None, frames: int) -> Iterator[Subject
     yield from _captured(handle.key, model, sample_of(handle.spec.task, config, size, frames))
 
 
-def _clip_network(name: str, network: nn.Module, size: Size, frames: int) -> Subject:
-    shape = (3, frames, *size) if frames else (3, *size)
+def _own_network(name: str, network: nn.Module, size: Size, frames: int) -> Subject:
+    """A network by itself, which takes frames (B, C, H, W) or clips (B, C, T, H, W): which, a small call tells."""
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Conv3d)]
+    channels, small = min(one.in_channels for one in convolutions), 96  # those of the input are the fewest
+    network.eval()
+    for shape, trial in (((channels, *size), (small, small)), ((channels, frames, *size), (16, small, small))):
+        try:
+            with torch.no_grad():
+                network(torch.zeros(1, channels, *trial))
+        except (RuntimeError, ValueError, VidsuiteError, IndexError):
+            continue
+        return _pixels_in(name, network, shape)
+    raise ValueError("it takes neither frames nor clips")
+
+
+def _pixels_in(name: str, network: nn.Module, shape: Sequence[int]) -> Subject:
     return Subject(name, network, lambda batch: (torch.rand(batch, *shape) * 2 - 1,), "x".join(map(str, shape[1:])))
 
 

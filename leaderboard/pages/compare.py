@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vidsuite_core.support.ids import digest
 from vidsuite_leaderboard.entries import Entry
 from vidsuite_leaderboard.pages.entry import task_of
@@ -108,8 +110,6 @@ def _values(values: Mapping[str, float | None]) -> list[list[Any]]:
 
 def _draws(values: Sequence[float]) -> list[float | None]:
     """Many values as `_rounded` has them."""
-    import numpy as np
-
     found: list[float | None] = np.round(np.asarray(values, np.float64), DECIMALS).tolist()
     return [None if value != value else value for value in found]
 

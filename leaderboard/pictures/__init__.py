@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.results.store import KEPT, Attempt, Store
 from vidsuite_core.results.summary import config_of, place_of
@@ -26,8 +28,6 @@ from vidsuite_core.tasks.base import select_variant
 from vidsuite_leaderboard.pictures.outputs import opened_outputs
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vidsuite_core.datasets import Dataset
     from vidsuite_core.media.overlay import RGB
     from vidsuite_core.results.verification import Verified

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from mmengine.registry import MODELS as ROOT_MODELS
-from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
-from mmengine.registry import Registry
+from vidsuite_core.engine.registry import plugin_registry
 
-MODELS = Registry("model", parent=ROOT_MODELS, scope="blastocyst_dnn")
-TRANSFORMS = Registry("transform", parent=ROOT_TRANSFORMS, scope="blastocyst_dnn")
+MODELS = plugin_registry("models", "blastocyst_dnn")
+TRANSFORMS = plugin_registry("transforms", "blastocyst_dnn")

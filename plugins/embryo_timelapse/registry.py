@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from mmengine.registry import DATASETS as ROOT_DATASETS
-from mmengine.registry import MODELS as ROOT_MODELS
-from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
-from mmengine.registry import Registry
+from vidsuite_core.engine.registry import plugin_registry
 
-DATASETS = Registry("dataset", parent=ROOT_DATASETS, scope="embryo_timelapse")
-MODELS = Registry("model", parent=ROOT_MODELS, scope="embryo_timelapse")
-TRANSFORMS = Registry("transform", parent=ROOT_TRANSFORMS, scope="embryo_timelapse")
+DATASETS = plugin_registry("datasets", "embryo_timelapse")
+MODELS = plugin_registry("models", "embryo_timelapse")
+TRANSFORMS = plugin_registry("transforms", "embryo_timelapse")

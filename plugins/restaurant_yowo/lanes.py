@@ -15,14 +15,11 @@ from typing import Any
 
 import numpy as np
 from mmengine.dist import get_dist_info
-from mmengine.registry import DATA_SAMPLERS as ROOT
-from mmengine.registry import Registry
 from torch.utils.data import Sampler
 
 from vidsuite_core.errors import UsageError
 from vidsuite_plugins.restaurant_yowo.annotations.splits import PADDING, clips
-
-DATA_SAMPLERS = Registry("data sampler", parent=ROOT, scope="restaurant_yowo")
+from vidsuite_plugins.restaurant_yowo.registry import DATA_SAMPLERS
 
 
 @DATA_SAMPLERS.register_module()

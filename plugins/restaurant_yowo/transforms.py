@@ -6,12 +6,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from mmengine.registry import TRANSFORMS as ROOT
-from mmengine.registry import Registry
 
 from vidsuite_core.errors import UsageError
-
-TRANSFORMS = Registry("transform", parent=ROOT, scope="restaurant_yowo")
+from vidsuite_plugins.restaurant_yowo.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()

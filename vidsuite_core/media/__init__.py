@@ -13,7 +13,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
+
+import numpy as np
 
 from vidsuite_core.media.base import MAX_FRAME_PIXELS, MAX_READ_BYTES, Video, VideoError, VideoInfo
 from vidsuite_core.media.encode import write_video
@@ -29,9 +31,6 @@ from vidsuite_core.media.examine import (
 from vidsuite_core.media.file import FileVideo
 from vidsuite_core.media.images import ImageVideo
 from vidsuite_core.media.times import Times, frames_between, last_second, resample
-
-if TYPE_CHECKING:
-    import numpy as np
 
 __all__ = [
     "MAX_FRAME_PIXELS",

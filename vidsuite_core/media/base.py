@@ -8,13 +8,12 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import numpy as np
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.media.times import Times
-
-if TYPE_CHECKING:
-    import numpy as np
 
 MAX_FRAME_PIXELS = 2**28
 """Frames of more pixels (16384 x 16384) are refused before they are decoded."""
@@ -99,8 +98,6 @@ class Video(ABC):
             VideoError: a frame of the range does not exist or cannot be decoded, or the range needs
                 more than `MAX_READ_BYTES`.
         """
-        import numpy as np
-
         self._check_range(start, stop)
         with closing(self._views(start, stop)) as views:
             first = next(views, None)  # which tells what image files look like without decoding another
@@ -123,8 +120,6 @@ class Video(ABC):
         Raises:
             VideoError: as for `read`, when the iteration gets there.
         """
-        import numpy as np
-
         self._check_range(start, stop)
         with closing(self._views(start, stop)) as views:
             for pixels, fresh in views:

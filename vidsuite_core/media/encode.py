@@ -9,11 +9,12 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
+import numpy as np
+
 from vidsuite_core.media.base import MAX_FRAME_PIXELS, VideoError
 from vidsuite_core.support.paths import atomic_write
 
 if TYPE_CHECKING:
-    import numpy as np
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -89,8 +90,6 @@ def _coding(path: Path, first: np.ndarray, codec: str, crf: int) -> _Coding:
 
 def _alike(path: Path, frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     """The frames as contiguous (H, W) or (H, W, 3), checked to be of one shape and type."""
-    import numpy as np
-
     shape, dtype = None, None
     for number, frame in enumerate(frames):
         shape, dtype = shape or frame.shape, dtype or frame.dtype

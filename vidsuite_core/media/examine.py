@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vidsuite_core.media.base import Video, VideoError
 from vidsuite_core.media.file import FileVideo
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vidsuite_core.media import Source
     from vidsuite_core.samples import Recording
 

@@ -6,7 +6,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from stat import S_ISREG
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from vidsuite_core.media.base import MAX_FRAME_PIXELS, Video, VideoError, VideoInfo, View
 from vidsuite_core.media.formats import HEAD, seen
@@ -14,9 +15,6 @@ from vidsuite_core.media.tags import directory, exif_turn
 from vidsuite_core.media.turn import Turn
 from vidsuite_core.support.litter import entries
 from vidsuite_core.support.text import natural
-
-if TYPE_CHECKING:
-    import numpy as np
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 """What frames' files are recognised by in a folder, in lower case."""
@@ -97,7 +95,6 @@ def read_image(file: Path) -> np.ndarray:
         VideoError: the file is missing, damaged, too large, or no PNG, JPEG or TIFF of 8 or 16 bits.
     """
     import cv2
-    import numpy as np
 
     data = _read(file)
     width, height = _size(file, data)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
 RGB = tuple[int, int, int]
 
@@ -20,8 +18,6 @@ def hues(count: int) -> tuple[RGB, ...]:
 
 def colour(labels: np.ndarray, palette: Sequence[RGB]) -> np.ndarray:
     """Label map (H, W) -> RGB uint8 (H, W, 3); void is black."""
-    import numpy as np
-
     table = np.zeros((256, 3), np.uint8)
     table[: len(palette)] = palette
     return table[labels]
@@ -48,7 +44,6 @@ def caption(image: np.ndarray, text: str) -> np.ndarray:
 def legend(classes: Sequence[str], palette: Sequence[RGB], width: int) -> np.ndarray:
     """A strip (rows, width, 3) with each class's colour and name, as high as it needs to be."""
     import cv2
-    import numpy as np
 
     scale = max(0.35, width / 1280)
     row = round(44 * scale)

@@ -13,10 +13,11 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from vidsuite_core.errors import UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 TimesFrom = Literal["stamps", "rate", "given"]
@@ -50,8 +51,6 @@ class Times:
     @classmethod
     def steady(cls, count: int, fps: float, source: TimesFrom, notes: tuple[str, ...] = ()) -> Times:
         """Frames that follow on one another at `fps` frames a second, the first at 0."""
-        import numpy as np
-
         rate = Fraction(fps).limit_denominator(1_000_000)
         return cls(np.arange(count, dtype=np.int64), 1 / rate, count, source, notes)
 
@@ -83,8 +82,6 @@ class Times:
     @cached_property
     def constant(self) -> bool:
         """Whether frames can be counted for seconds: see `DRIFT`."""
-        import numpy as np
-
         if len(self) < 3:
             return True
         even = np.linspace(self.ticks[0], self.ticks[-1], len(self))
@@ -121,8 +118,6 @@ def frames_between(
         0 <= first <= last <= T, equal where no frame is in the interval. A stop within `BEYOND` frames after the end
         means the end; a later one is the caller's to refuse (`last_second`).
     """
-    import numpy as np
-
     edges = _edges(times, end)
     middles = (edges[:-1] + edges[1:]) / 2
     first = 0 if start is None else int(np.searchsorted(middles, start))
@@ -159,8 +154,6 @@ def resample(
     Raises:
         UsageError: fps is not positive, or the interval is empty or begins after the last frame.
     """
-    import numpy as np
-
     edges = _edges(times, end)
     shown = edges[:-1]
     start, stop = float(edges[0] if start is None else start), float(edges[-1] if stop is None else stop)
@@ -178,8 +171,6 @@ def resample(
 
 def _edges(times: Sequence[float] | NDArray[np.float64], end: float | None) -> NDArray[np.float64]:
     """The T times and the last frame's end, (T + 1,)."""
-    import numpy as np
-
     shown = np.asarray(times, np.float64)
     if shown.ndim != 1 or not len(shown) or not (np.diff(shown) > 0).all():
         raise UsageError(f"times of shape {shown.shape} that do not rise, or none; give the seconds of each frame")

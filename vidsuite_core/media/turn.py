@@ -6,10 +6,11 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vidsuite_core.media.base import VideoError
 
 if TYPE_CHECKING:
-    import numpy as np
     from av.video.frame import VideoFrame
 
 _TOLERANCE = 0.01

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pickle import UnpicklingError
 from typing import Any
 
+import numpy as np
+
 
 def allow_checkpoints() -> None:
     """Let `torch.load(..., weights_only=True)` read what mmengine's `CheckpointHook` writes.
@@ -12,7 +14,6 @@ def allow_checkpoints() -> None:
     Beside tensors that is its `HistoryBuffer` and numpy's arrays and scalars of numbers. It also names
     `getattr`, to find the buffer's statistics; a stranger's file gets one that finds nothing else.
     """
-    import numpy as np
     from mmengine.logging.history_buffer import HistoryBuffer
     from numpy._core.multiarray import _reconstruct, scalar
     from torch.serialization import add_safe_globals

@@ -9,14 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar, cast
+
+import numpy as np
 
 from vidsuite_core.datasets import Progress, silent
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.samples import VOID
-
-if TYPE_CHECKING:
-    import numpy as np
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -48,8 +47,6 @@ class LabelCode:
         Raises:
             VidsuiteError: it is missing, damaged, no 8-bit grey image, or holds a value that the code does not know.
         """
-        import numpy as np
-
         from vidsuite_core.media.images import read_image
 
         values = read_image(path)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.results.cell import Cell
 from vidsuite_core.specs import resolve
@@ -15,8 +17,6 @@ from vidsuite_core.support.ids import digest
 from vidsuite_core.tasks.base import Task, select_variant, variants
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vidsuite_core.results.record import Record, Score
     from vidsuite_core.results.store import Attempt
     from vidsuite_core.suite import Suite

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 from vidsuite_core.errors import Note
 from vidsuite_core.support import surroundings
 from vidsuite_core.support.paths import atomic_folder, atomic_write, cache_home, can_write
@@ -75,7 +77,6 @@ def loading(precision: str, runs: Path) -> str:
 def decoding(precision: str, runs: Path) -> str:
     """A video written and read again: lossless to the last bit, and as H.264."""
     import av
-    import numpy as np
 
     from vidsuite_core.media import open_video, write_video
 

@@ -15,16 +15,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
 
 from vidsuite_core.errors import Note, VidsuiteError
 from vidsuite_core.support import code, environment
 from vidsuite_core.support.files import why
 from vidsuite_core.support.ids import digest
 from vidsuite_core.support.paths import cache_home, stale_temporaries, temporary_file
-
-if TYPE_CHECKING:
-    import numpy as np
 
 DEFAULT_LIMIT = "20GB"
 """Of each cache, unless `VIDSUITE_CACHE_LIMIT` says otherwise."""
@@ -242,7 +241,6 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _mapped(path: Path) -> dict[str, np.ndarray]:
-    import numpy as np
     from numpy.lib import format as npy
 
     arrays: dict[str, np.ndarray] = {}

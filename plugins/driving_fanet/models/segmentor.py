@@ -20,8 +20,8 @@ from vidsuite_core.samples import VOID
 from vidsuite_core.weights import load
 from vidsuite_plugins.driving_fanet.models.encoder import Norm
 from vidsuite_plugins.driving_fanet.models.fanet import Context, Fanet
-from vidsuite_plugins.driving_fanet.models.registry import MODELS
 from vidsuite_plugins.driving_fanet.models.streaming import Step, Stream
+from vidsuite_plugins.driving_fanet.registry import MODELS
 
 _PREFIX = "network."
 

@@ -15,8 +15,8 @@ from vidsuite_core.engine.accelerated import Part
 from vidsuite_core.errors import UsageError
 from vidsuite_plugins.restaurant_yowo.models.branches import branch_2d, branch_3d
 from vidsuite_plugins.restaurant_yowo.models.region import UCF24_ANCHORS, found_boxes, region_loss
-from vidsuite_plugins.restaurant_yowo.models.registry import MODELS
 from vidsuite_plugins.restaurant_yowo.models.yowo import ANCHORS, Yowo
+from vidsuite_plugins.restaurant_yowo.registry import MODELS
 
 CELLS = 7
 """Cells on a side of the map that anchors are given in: that of 224 x 224 pixels."""

@@ -24,7 +24,7 @@ from vidsuite_core.engine.accelerated import Part
 from vidsuite_core.errors import UsageError
 from vidsuite_core.networks.runs import runs_of as lengths_of_runs
 from vidsuite_plugins.restaurant_yowo.models.conv_lstm import ConvLstm, State
-from vidsuite_plugins.restaurant_yowo.models.registry import MODELS
+from vidsuite_plugins.restaurant_yowo.registry import MODELS
 
 Place = Literal["head", "neck", "backbone"]
 """Where the recurrence sits: before the last convolution of each scale (the paper's), after the neck, before it."""

@@ -9,13 +9,14 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vidsuite_core import openmmlab
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.weights import load
 from vidsuite_plugins.seizure_i3d.crop.rule import Detection, area, as_rgb
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor, nn
 
 _NOT_PARAMETERS = ("ema_", "data_preprocessor.")
@@ -59,7 +60,6 @@ class Detector:
         Boxes are in pixels of `frame` and end at its edges; scores are as the config's own threshold
         leaves them, so mostly low ones.
         """
-        import numpy as np
         import torch
 
         bgr = np.ascontiguousarray(as_rgb(frame)[..., ::-1])  # mmdet's pipelines begin with BGR, as cv2 reads

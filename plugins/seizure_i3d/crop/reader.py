@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mmengine.registry import TRANSFORMS as ROOT
-from mmengine.registry import Registry
-
 from vidsuite_core.engine.data import ReadClip
 from vidsuite_plugins.seizure_i3d.crop.cropper import Cropper
+from vidsuite_plugins.seizure_i3d.registry import TRANSFORMS
 
 if TYPE_CHECKING:
     from vidsuite_core.samples import ClipSample, Recording
     from vidsuite_plugins.seizure_i3d.crop.rule import PixelBox
-
-TRANSFORMS = Registry("transform", parent=ROOT, scope="seizure_i3d")
 
 
 @TRANSFORMS.register_module()

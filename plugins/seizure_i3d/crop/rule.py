@@ -10,13 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.samples import Box
-
-if TYPE_CHECKING:
-    import numpy as np
 
 PixelBox = tuple[int, int, int, int]
 """x1, y1, x2, y2 in whole pixels, x2 and y2 exclusive: `frame[y1:y2, x1:x2]` is the crop."""
@@ -204,8 +203,6 @@ def _why_missing(label: str, found: list[Detection], rule: CropRule) -> str:
 
 def as_rgb(frame: np.ndarray) -> np.ndarray:
     """`frame`, uint8 (H, W) grey or (H, W, 3) RGB, as uint8 (H, W, 3); the input itself where it is that."""
-    import numpy as np
-
     if frame.dtype != np.uint8 or frame.ndim not in (2, 3) or frame.size == 0 or frame.shape[2:] not in ((), (3,)):
         raise VidsuiteError(
             f"a frame of {frame.dtype} {frame.shape} was given; scale it to uint8 and pass (H, W) or (H, W, 3) RGB"

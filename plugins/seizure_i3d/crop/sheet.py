@@ -13,12 +13,12 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_plugins.seizure_i3d.crop.rule import CropResult, Detection, as_rgb
 
 if TYPE_CHECKING:
-    import numpy as np
-
     Entry = tuple[str, np.ndarray, CropResult]
     Colour = tuple[int, int, int]
 
@@ -134,7 +134,6 @@ def _write(
 
 def _png(entries: list[Entry], columns: int) -> bytes:
     import cv2
-    import numpy as np
 
     palette, columns = _palette(entries), min(columns, len(entries))
     cell_width, cell_height = TILE_WIDTH + _GAP, TILE_HEIGHT + 3 * _LINE + _GAP

@@ -14,7 +14,7 @@ from vidsuite_core.networks.classifier import ClipClassifier, Samples
 from vidsuite_core.networks.i3d import FEATURES
 from vidsuite_plugins.seizure_i3d.models.heads import FcHead
 from vidsuite_plugins.seizure_i3d.models.lstm_fc import valid_steps
-from vidsuite_plugins.seizure_i3d.models.registry import MODELS
+from vidsuite_plugins.seizure_i3d.registry import MODELS
 
 
 @MODELS.register_module()

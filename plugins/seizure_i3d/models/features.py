@@ -20,7 +20,7 @@ from vidsuite_core.networks import i3d
 from vidsuite_core.weights import content_sha256
 from vidsuite_plugins.seizure_i3d.models import inception2d
 from vidsuite_plugins.seizure_i3d.models.lstm_fc import MASK_VALUE
-from vidsuite_plugins.seizure_i3d.models.registry import MODELS
+from vidsuite_plugins.seizure_i3d.registry import MODELS
 
 RANDOM_SEED = 0
 """Of weights that stand in for trained ones: the same for all cells, so that they share features."""

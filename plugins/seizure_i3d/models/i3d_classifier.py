@@ -14,7 +14,7 @@ from vidsuite_core.engine.accelerated import Part
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.networks.classifier import ClipClassifier, Loss, Samples
 from vidsuite_core.networks.i3d import MIN_FRAMES, InceptionI3d, output_steps
-from vidsuite_plugins.seizure_i3d.models.registry import MODELS
+from vidsuite_plugins.seizure_i3d.registry import MODELS
 
 BnStatistics = Literal["frozen", "batch"]
 

@@ -12,7 +12,7 @@ from vidsuite_core.networks.classifier import ClipClassifier, Samples, sum_of_sq
 from vidsuite_core.networks.i3d import FEATURES
 from vidsuite_plugins.seizure_i3d.models.heads import FcHead, NormDropout
 from vidsuite_plugins.seizure_i3d.models.keras_lstm import KerasLstm, RecurrentActivation
-from vidsuite_plugins.seizure_i3d.models.registry import MODELS
+from vidsuite_plugins.seizure_i3d.registry import MODELS
 
 MASK_VALUE = -1.0
 

@@ -1,0 +1,7 @@
+"""The plugin's nodes in OpenMMLab's registry tree: configs name its parts as `type="driving_fanet.FanetSegmentor"`."""
+
+from __future__ import annotations
+
+from vidsuite_core.engine.registry import plugin_registry
+
+MODELS = plugin_registry("models", "driving_fanet")
