@@ -17,6 +17,7 @@ from vidsuite_core.results.store import Store
 from vidsuite_core.runner.devices import Slot
 from vidsuite_core.runner.executor import Event, Job, Resources
 from vidsuite_core.runner.local import LocalExecutor
+from vidsuite_core.runner.stop import Stop
 
 CPU = Slot("cpu", "cpu: test", "", "fp32")
 GPUS = [Slot(f"cuda:{n}", "cuda: test", f"GPU-{n}", "bf16") for n in range(2)]
@@ -34,6 +35,7 @@ class Queue:
     given_back: int = 0
     abandoned: str = ""
     pause: float = 0
+    grace: float = 5
     codes: list[str] = field(default_factory=list)
     kind: str = "cpu: test"
     code: dict[str, Any] = field(default_factory=dict)
@@ -42,6 +44,7 @@ class Queue:
         self.waiting = [(str(place), deed) for place, deed in enumerate(self.deeds)]
         self.lock = threading.Lock()
         self.taken: dict[str, str] = {}
+        self.stop = Stop(grace=self.grace)
 
     def pids(self, name: str) -> list[int]:
         """What the cell wrote down of its process and its child's."""
@@ -62,7 +65,7 @@ class Queue:
             code=self.codes[int(name)] if self.codes else "",
             root=str(self.root / f"{name}.pids"), options={"do": deed, **self.options}, folder=str(workspace.path),
         )  # fmt: skip
-        return Job(make_cell(fold=name, device=self.kind), order, workspace, self.timeout, self.code)
+        return Job(make_cell(fold=name, device=self.kind), order, workspace, self.timeout, self.code, Stop(self.stop))
 
     def give_back(self, job: Job) -> None:
         with self.lock:

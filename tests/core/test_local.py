@@ -19,6 +19,7 @@ from vidsuite_core.results.claims import OWNER
 from vidsuite_core.runner import place, process
 from vidsuite_core.runner.devices import shared_out
 from vidsuite_core.runner.executor import Job
+from vidsuite_core.runner.stop import BY_USER
 from vidsuite_core.support.environment import host_hash
 
 
@@ -163,7 +164,8 @@ def test_ctrl_c_keeps_the_cell_under_way_as_interrupted(tmp_path: Path) -> None:
     threading.Thread(target=press).start()
     with pytest.raises(KeyboardInterrupt):
         run(queue)
-    assert queue.of("0") == ("interrupted", "stopped by the user; the same command goes on")
+    assert queue.of("0") == ("interrupted", "told to stop while it ran; the same command goes on")
+    assert queue.stop.why == BY_USER
     assert set(queue.outcomes) == {"0"}
     until(lambda: all(gone(pid) for pid in queue.pids("0")))
 

@@ -43,6 +43,47 @@ def hang(order: Order, report: Report) -> None:
     time.sleep(300)
 
 
+def save(order: Order, report: Report) -> None:
+    """As training does: what it is told to stop it does once it has saved what it has, which takes a while."""
+    from vidsuite_core.engine import stopping
+
+    with stopping.put_off():
+        Path(order.root).write_text(str(os.getpid()))
+        while not stopping.requested():
+            time.sleep(0.01)
+        time.sleep(order.options.get("saving", 0.5))
+        Path(order.folder, "saved").write_text("all")
+        raise stopping.Stopped("saved")
+
+
+def finish_when_told(order: Order, report: Report) -> None:
+    from vidsuite_core.engine import stopping
+
+    with stopping.put_off():
+        Path(order.root).write_text(str(os.getpid()))
+        while not stopping.requested():
+            time.sleep(0.01)
+
+
+def fail_when_told(order: Order, report: Report) -> None:
+    """As where a data loader's process, which is told as well, ends first."""
+    finish_when_told(order, report)
+    raise RuntimeError("a data loader's process exited unexpectedly")
+
+
+def with_a_loader(order: Order, report: Report) -> None:
+    """A child that inherits the handler ends by the signal as children do."""
+    begun, begins = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(begins, b"!")
+        time.sleep(300)
+        os._exit(0)
+    os.read(begun, 1)
+    os.kill(child, signal.SIGTERM)
+    report("child", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM, 1)
+
+
 def hang_in_a_forked_child(order: Order, report: Report) -> None:
     """As a data loader does: its stack is wanted, too."""
     child = os.fork()
@@ -155,7 +196,8 @@ def state() -> dict[str, Any]:
     os.umask(umask)
     return {
         "folder": str(Path.cwd()), "environment": os.environ.get("LEAKED"), "path": sys.path[:2],
-        "signal": str(signal.getsignal(signal.SIGTERM)), "level": logging.getLogger().level, "umask": umask,
+        "signal": getattr(signal.getsignal(signal.SIGTERM), "__name__", "none"), "umask": umask,
+        "level": logging.getLogger().level,
         "handlers": len(logging.getLogger("vidsuite").handlers), "warnings": len(warnings.filters),
         "limits": resource.getrlimit(resource.RLIMIT_NOFILE),
         "patched": json.loads is None, "nice": os.nice(0), "threads": threading.active_count(),
@@ -172,7 +214,7 @@ DEEDS: dict[str, Callable[[Order, Report], Any]] = {
     "too_long": lambda order, report: {"text": "x" * (17 * 2**20)},
     **{deed.__name__: deed for deed in (
         hang, hang_in_a_forked_child, linger, talk, say, kill_self_leaving_a_child, leave_a_child, close_pipes_and_hang,
-        segfault, garbage, flood, note, kill_worker, leak,
+        save, finish_when_told, fail_when_told, with_a_loader, segfault, garbage, flood, note, kill_worker, leak,
     )},
 }  # fmt: skip
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import click
 
-from vidsuite_core.cli.numbers import Finite
+from vidsuite_core.cli.numbers import Duration, Finite
 from vidsuite_core.cli.output import answer, stream
+from vidsuite_core.cli.signals import ended_by_signals
 from vidsuite_core.inference import PRECISIONS
 from vidsuite_core.results.store import KEPT
+from vidsuite_core.runner.stop import GRACE
 from vidsuite_core.suite import load
 from vidsuite_core.support.text import command, printable
 
@@ -48,6 +50,11 @@ from vidsuite_core.support.text import command, printable
     help="Of predictions; by default scores are by fp32, and speed is by bf16 where the device multiplies in it.",
 )
 @click.option("--timeout", type=Finite(1), metavar="SECONDS", help="Longest time a cell may take.")
+@click.option("--budget", type=Duration(), metavar="TIME", help="Time for the whole run, as 2h or 90m.")
+@click.option(
+    "--grace", type=Finite(0), default=GRACE, show_default=True, metavar="SECONDS",
+    help="Time that cells have to save their state when the run is told to end.",
+)  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Run cells even where finished ones could be reused.")
 @click.option("--dry-run", is_flag=True, help="Say what would be run, reused, generated and fetched; do nothing.")
 @click.option("--offline", is_flag=True, help="Never touch the network.")
@@ -56,7 +63,9 @@ from vidsuite_core.support.text import command, printable
 def bench(plugin: str | None, offline: bool, as_json: bool, dry_run: bool, **options: Any) -> int:
     """Run a benchmark's cells and show the table.
 
-    Finished cells are reused, so the same command goes on where it was stopped. Exit code 1 says that a cell failed.
+    Finished cells are reused, so the same command goes on where it was stopped. Exit code 1 says that a cell failed,
+    or was left out when the budget was spent, which its row says. Ctrl-C or SIGTERM have cells under way save their
+    state and end; once more, and they end at once.
     """
     if offline:
         os.environ["VIDSUITE_OFFLINE"] = "1"
@@ -72,7 +81,7 @@ def bench(plugin: str | None, offline: bool, as_json: bool, dry_run: bool, **opt
     known = list(suite.faults)
     for fault in known:
         click.echo(f"plugin {fault.plugin} is left out: {fault.reason}", err=True)
-    with watcher_for(console) as watcher:
+    with watcher_for(console) as watcher, ended_by_signals():
         results = run(suite, BenchOptions(plugin=plugin, dry_run=dry_run, **options), watcher)
     for fault in suite.faults[len(known) :]:
         click.echo(f"plugin {fault.plugin}: {fault.reason}", err=True)

@@ -18,7 +18,7 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner, set_random_seed
 
 from vidsuite_core import openmmlab
-from vidsuite_core.engine import cost, ranks
+from vidsuite_core.engine import cost, ranks, stopping
 from vidsuite_core.engine.accelerated import computed
 from vidsuite_core.engine.build import import_modules
 from vidsuite_core.engine.config import INNER, PAPER_RULE, adapt, runtime_config
@@ -38,6 +38,7 @@ from vidsuite_core.engine.training import (
     load_best,
     loader_of,
     predict,
+    save,
     settler,
     variant,
 )
@@ -250,8 +251,8 @@ def _train_and_predict(
     if way == "trains":
         if config.get("channels_last"):
             channels_last_(ranks.unwrapped(runner.model))
-        with course.phase("train"):
-            runner.train()
+        with course.phase("train"), stopping.put_off():
+            _train(runner)
     elif way == "fits":
         with course.phase("train"):
             fit_once(runner.model, sets["train"])
@@ -270,6 +271,18 @@ def _train_and_predict(
             other, _ = predict(runner, metrics.test, device)
             arrays |= variant(other, metrics.test, PAPER_RULE)
     return arrays, told | ({"chosen": chosen} if chosen else {})
+
+
+def _train(runner: Runner) -> None:
+    """Train; a cell that is told to stop saves its state, also where that ended its data loaders first."""
+    try:
+        runner.train()
+    except Exception as error:
+        if not stopping.requested():
+            raise
+        if runner.iter:
+            save(runner, runner.iter)
+        raise stopping.Stopped(f"{stopping.REASON} after iteration {runner.iter}") from error
 
 
 @contextmanager

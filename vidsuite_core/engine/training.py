@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmengine.config import Config
-from mmengine.dist import barrier, get_world_size
+from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub, MMLogger
@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 from torch.utils.data import ConcatDataset
 
+from vidsuite_core.engine import stopping
 from vidsuite_core.engine.accelerated import Used, accelerated, warm_up
 from vidsuite_core.engine.config import INNER, PAPER_RULE
 from vidsuite_core.engine.course import Course, Report
@@ -64,6 +65,29 @@ class ReportHook(Hook):
         """See mmengine's Hook."""
         if not self.by_epoch:
             runner.logger.info(f"validating after {runner.iter} iterations")
+
+
+class StopHook(Hook):
+    """Saves the state after the step that is under way when the cell is told to stop, and ends it.
+
+    Where epochs are counted, the one under way begins anew from there.
+    """
+
+    priority = "LOWEST"  # what is saved is what all other hooks have left
+
+    def after_train_iter(self, runner: Runner, *_: Any, **__: Any) -> None:
+        """See mmengine's Hook; raises `Stopped`."""
+        if stopping.requested():
+            save(runner, runner.iter + 1)
+            raise stopping.Stopped(f"{stopping.REASON} after iteration {runner.iter + 1}")
+
+
+def save(runner: Runner, done: int) -> None:
+    """Write a checkpoint of training as it is between two steps, of which `done` are done; whole or not at all."""
+    if is_main_process():
+        work, name = Path(runner.work_dir), f"iter_{done}.pth"
+        runner.save_checkpoint(str(work), f"{name}.part", meta={"epoch": runner.epoch, "iter": done})
+        (work / f"{name}.part").replace(work / name)
 
 
 class LoadHook(Hook):
@@ -159,6 +183,7 @@ def build_runner(
             ReportHook(course.report, by_epoch),
             LatencyHook(metrics.test, *validating.values()),
             *([SettleHook(settle)] if settle else []),
+            StopHook(),
             *([LoadHook(Path(config.load_from), course.warnings)] if config.get("load_from") and not resumed else []),
         ],
         data_preprocessor=config.get("data_preprocessor"),

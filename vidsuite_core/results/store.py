@@ -219,18 +219,30 @@ class Store:
         """As `begin`, without any checkpoints."""
         return self._begin(plugin, cell_id, code, None)
 
+    def _made(self, plugin: str, cell_id: str) -> Path:
+        """The folder of a cell, which is there."""
+        cell = self.cell_folder(plugin, cell_id)
+        if not cell.is_dir():
+            cell.mkdir(parents=True, exist_ok=True)
+            sync(cell.parent)
+            sync(self.root)
+        return cell
+
     @staticmethod
     def _named(cell: Path) -> Workspace:
         """A workspace with a new attempt's name, whose folder is not there yet."""
         attempt = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
         return Workspace(cell / f".tmp-{attempt}", attempt)
 
+    def begin_beside(self, plugin: str, cell_id: str) -> Workspace:
+        """A temporary folder for an attempt that runs nothing: what others have left stays where it is."""
+        workspace = self._named(self._made(plugin, cell_id))
+        workspace.path.mkdir()
+        claim(workspace.path)
+        return workspace
+
     def _begin(self, plugin: str, cell_id: str, code: str, continued: str | None) -> Workspace:
-        cell = self.cell_folder(plugin, cell_id)
-        if not cell.is_dir():
-            cell.mkdir(parents=True, exist_ok=True)
-            sync(cell.parent)
-            sync(self.root)
+        cell = self._made(plugin, cell_id)
         workspace = self._named(cell)
         path = workspace.path
         left = sorted(orphans(cell), key=lambda orphan: not continues(orphan, code))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vidsuite_core.engine.order import Order
+from vidsuite_core.engine.stopping import REASON
 from vidsuite_core.results.store import LOG
 from vidsuite_core.runner.cellprocess import DUMP
 from vidsuite_core.runner.log import BoundedLog
@@ -61,6 +62,7 @@ class Attendance:
         self._told: dict[str, Any] | None = None
         self._cause: dict[str, Any] | None = None
         """The outcome of a process that was ended from here."""
+        self._stopping = False
         self._due, self._act = (time.monotonic() + timeout if timeout else _NEVER), self._time_out
         self._selector = selectors.DefaultSelector()
 
@@ -91,7 +93,18 @@ class Attendance:
             if used is not None:
                 os.close(used)
         self._log.close()
-        return self._cause or self._told or self._death(code)
+        told = self._told or (self._death(code) if self._cause is None else self._cause)
+        if self._cause is None and self._stopping and told["status"] not in ("ok", "interrupted"):
+            return {**told, "status": "interrupted", "reason": REASON}  # it was in the way of its own end
+        return self._cause or told
+
+    def stop(self, grace: float) -> None:
+        """Tell the cell's process to save what it has and end, and end it where it has not within `grace` seconds."""
+        if self._told is None and self._cause is None:
+            self._stopping = True
+            with suppress(ProcessLookupError):
+                os.kill(self._cell.pid, signal.SIGTERM)
+            self._due, self._act = time.monotonic() + grace, self._stop_waiting
 
     def _ended(self) -> int | None:
         """The exit code, negative for a signal's; None while it runs."""
@@ -129,6 +142,9 @@ class Attendance:
         reason = f"not finished after {self._timeout:.0f} s (see --timeout); its log ends with its stacks"
         self._cause = {"status": "timeout", "reason": reason}
         self._due, self._act = time.monotonic() + _DUMPING, self._kill
+
+    def _stop_waiting(self) -> None:
+        self._end("interrupted", REASON)
 
     def _linger(self) -> None:
         """End a process that has no more to tell and does not end."""

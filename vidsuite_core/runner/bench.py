@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,12 +15,13 @@ from vidsuite_core.errors import UsageError
 from vidsuite_core.results.cell import Cell
 from vidsuite_core.results.store import Store
 from vidsuite_core.runner.executor import Event, Executor, Resources
-from vidsuite_core.runner.forecast import Forecast
+from vidsuite_core.runner.forecast import Forecast, duration
 from vidsuite_core.runner.foresight import Foresight, import_configs
 from vidsuite_core.runner.initial_weights import InitialWeights
 from vidsuite_core.runner.options import gathered
 from vidsuite_core.runner.planner import Planner
 from vidsuite_core.runner.schedule import Outcome, Planned, Schedule
+from vidsuite_core.runner.stop import GRACE, Stop, Why
 from vidsuite_core.specs import resolve
 
 if TYPE_CHECKING:
@@ -49,6 +52,8 @@ class BenchOptions:
     fresh: bool = False
     dry_run: bool = False
     timeout: float | None = None
+    budget: float | None = None
+    grace: float = GRACE
     weights: Sequence[str] = ()
     cfg_options: Sequence[str] = ()
     keep: Sequence[str] = ()
@@ -145,6 +150,8 @@ class Session:
         )
         self._executor: Executor = resolve(suite.executors[options.executor].spec.builder)(resources, watcher)
         self._slots = self._executor.slots()
+        self._stop = Stop(grace=options.grace)
+        self._ends = time.monotonic() + options.budget if options.budget else None
         self._weights = InitialWeights(suite, options.weights, options.preset == QUICK, watcher.say, watcher.preparing)
         self._weights.may_fetch = not options.dry_run
 
@@ -189,11 +196,29 @@ class Session:
             notify("vidsuite_cell_started", cell=cell)
 
         store = Store(self.options.out.absolute())  # whoever changes the working folder meanwhile
-        schedule = Schedule(store, planned, started, finished, watcher.say, self.options.fresh)
+        schedule = Schedule(store, planned, started, finished, watcher.say, self.options.fresh, self._stop)
         schedule.look_back()
         watcher.expects(schedule.forecast(len(self._slots)))
-        self._executor.run(schedule)
+        with self._budgeted():
+            self._executor.run(schedule)
+        if (why := self._stop.why) is not None:
+            schedule.leave_out(why.reason)
         return Results(cells, {outcome.cell.cell_id: outcome for outcome in schedule.outcomes})
+
+    @contextmanager
+    def _budgeted(self) -> Iterator[None]:
+        """Have the run end when its time is spent: what is under way saves its state, the rest is left out."""
+        if self._ends is None:
+            yield
+            return
+        spent = f"the budget of {duration(self.options.budget or 0)} (--budget) was spent; the same command goes on"
+        timer = threading.Timer(max(0.0, self._ends - time.monotonic()), self._stop.set, [Why("timeout", spent)])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 def _benchmarks(suite: Suite, options: BenchOptions) -> list[BenchmarkHandle]:

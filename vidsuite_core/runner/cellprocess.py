@@ -12,6 +12,7 @@ import traceback
 import warnings
 from typing import Any, NoReturn, TextIO
 
+from vidsuite_core.engine import stopping
 from vidsuite_core.engine.order import Order
 from vidsuite_core.errors import Note
 from vidsuite_core.runner.messages import written
@@ -28,6 +29,7 @@ def run(order: Order, messages: int) -> NoReturn:
         if DUMP is not None:
             faulthandler.register(DUMP)
         _give_way()
+        stopping.listen()
         _run(order, _Sender(messages))
         code = 0
     except BaseException:
@@ -81,7 +83,10 @@ def _run(order: Order, send: _Sender) -> None:
         shown(message, category, filename, lineno, file, line)
 
     warnings.showwarning = show
-    outcome = run_cell(order, lambda what, done, total: send("progress", what=what, done=done, total=total))
+    try:
+        outcome = run_cell(order, lambda what, done, total: send("progress", what=what, done=done, total=total))
+    except stopping.Stopped as stop:
+        outcome = {"status": "interrupted", "reason": str(stop)}
     try:
         send("outcome", outcome=outcome)
     except (TypeError, ValueError) as error:

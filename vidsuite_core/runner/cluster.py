@@ -13,6 +13,7 @@ from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.runner.executor import Event, Executor, Job, Jobs
 from vidsuite_core.runner.process import HEARTBEAT, MODULE
 from vidsuite_core.runner.remote import tidy
+from vidsuite_core.runner.stop import interrupted
 
 _STOPPING = 60.0
 """Seconds that jobs may take to end once they were told to."""
@@ -57,6 +58,10 @@ class ClusterExecutor(Executor):
         with _Feed(jobs, self.window) as feed:
             try:
                 while feed.open or under_way:
+                    if jobs.stop.is_set():
+                        feed.close()
+                        self._stop(jobs, under_way, feed)
+                        return
                     if bundle := feed.bundle(self.settle, 0.0 if not feed.open else self.poll):
                         try:
                             self.submit(bundle)
@@ -73,7 +78,8 @@ class ClusterExecutor(Executor):
                             job.workspace.heartbeat()
                     if not feed.open and under_way:
                         time.sleep(self.poll)
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as interrupt:
+                jobs.stop.set(interrupted(interrupt))
                 feed.close()
                 self._stop(jobs, under_way, feed)
                 raise

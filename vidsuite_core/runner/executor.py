@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from vidsuite_core.results.cell import Cell
 from vidsuite_core.runner.devices import Slot
+from vidsuite_core.runner.stop import Stop
 
 if TYPE_CHECKING:
     from vidsuite_core.engine.order import Order
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class Job:
     """A cell to be run now, with its order for the worker, its temporary folder, and its time-out in seconds.
 
-    `code` tells whose sources decide its scores, see `vidsuite_core.support.code`.
+    `code` tells whose sources decide its scores, see `vidsuite_core.support.code`; `stop` is set when it is to end.
     """
 
     cell: Cell
@@ -27,6 +28,7 @@ class Job:
     workspace: Workspace
     timeout: float | None
     code: Mapping[str, Any] = field(default_factory=dict)
+    stop: Stop = field(default_factory=Stop)
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,12 @@ class Jobs(Protocol):
 
     A job's folder is claimed by the process that took it, which must call the workspace's `heartbeat` while the job is
     under way. Where the job runs on its own somewhere else, that place claims the folder and beats: see `place`.
+
+    Attributes:
+        stop: once set, no more jobs are to be taken, and those under way are to end, each as its own `stop` tells.
     """
+
+    stop: Stop
 
     def take(self, stopped: Callable[[], bool]) -> Job | None:
         """The next job, or None where nothing is left; waits for cells of other processes until `stopped()`."""
@@ -109,4 +116,7 @@ class Executor(ABC):
 
     @abstractmethod
     def run(self, jobs: Jobs) -> None:
-        """Run all jobs; on KeyboardInterrupt finish those under way as "interrupted" and raise it again."""
+        """Run all jobs; on KeyboardInterrupt set `jobs.stop`, finish those under way, and raise it again.
+
+        At a second KeyboardInterrupt nobody waits for what cells have to save.
+        """

@@ -15,6 +15,7 @@ from vidsuite_core.runner.messages import Message
 from vidsuite_core.runner.options import settled
 from vidsuite_core.runner.place import PAUSES, Place
 from vidsuite_core.runner.process import MODULE, START_TIMEOUT, WorkerFailed
+from vidsuite_core.runner.stop import Stop, interrupted
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class LocalExecutor(Executor):
 
     def _serve_all(self, slots: Sequence[Slot], jobs: Jobs) -> dict[Slot, str]:
         """Serve on all slots until no job is left; returns the slots that were given up, with the reason."""
-        stop = threading.Event()
+        stop = jobs.stop
         failures: dict[Slot, str] = {}
         errors: list[BaseException] = []
 
@@ -74,7 +75,7 @@ class LocalExecutor(Executor):
                 failures[slot] = str(error)
             except BaseException as error:
                 errors.append(error)
-                stop.set()
+                stop.hurry()
             finally:
                 ended.put(slot)
 
@@ -88,13 +89,18 @@ class LocalExecutor(Executor):
                 ended.get()
                 running -= 1
             except KeyboardInterrupt as interrupt:
+                if stop.is_set():
+                    stop.hurry()
+                else:
+                    stop.set(interrupted(interrupt))
+                    self.listener.say(f"stopping: cells under way have {stop.grace:.0f} s to save what they have; "
+                                      "once more, and they end at once")  # fmt: skip
                 errors.insert(0, interrupt)
-                stop.set()
         if errors:
             raise errors[0]
         return failures
 
-    def _serve(self, slot: Slot, jobs: Jobs, stop: threading.Event) -> None:
+    def _serve(self, slot: Slot, jobs: Jobs, stop: Stop) -> None:
         with Place(slot, stop, self.worker_module, self.start_timeout, self.pauses) as place:
             while not stop.is_set() and (job := jobs.take(stop.is_set)) is not None:
                 jobs.finish(job, self._run(place, jobs, job))
@@ -114,7 +120,7 @@ class LocalExecutor(Executor):
         except BaseException:
             jobs.give_back(job)
             raise
-        return place.run(job.order, job.timeout, hear, job.workspace.heartbeat)
+        return place.run(job.order, job.timeout, hear, job.workspace.heartbeat, job.stop)
 
     def _note(self, text: str) -> None:
         """Say what a cell's process noted, once: each cell may note the same."""

@@ -1,4 +1,4 @@
-"""The worker protocol, version 1: what passes between a run, its workers and the processes of their cells.
+"""The worker protocol, version 2: what passes between a run, its workers and the processes of their cells.
 
 Messages are JSON objects, one a line of at most `MAX_LINE` bytes, each with its `kind`; they go over pipes of their
 own, which standard output and error do not reach. What comes from a process that runs a plugin's code is checked here
@@ -6,8 +6,9 @@ before anything is made of it.
 
 to a worker
     order     `order` (the fields of an `Order`) and `timeout` (seconds or null): run this cell
+    stop      `grace` (seconds): have the cell save what it has and end; it is ended once they are over
 from a worker
-    ready     `protocol` (1), `hardware` and `software` of the place: the libraries are imported
+    ready     `protocol` (2), `hardware` and `software` of the place: the libraries are imported
     note      `text`: something that the user should know
     progress  `what`, `done`, `total`: a step of the cell is under way (`total` 0: unknown)
     outcome   `outcome`: what came of the cell, the fields of its record that its run tells, `status` among them
@@ -21,16 +22,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAX_LINE = 16 * 2**20
 """Bytes of a message: a record may not be larger either."""
 MAX_TEXT = 500
 """Characters of a note or of a step's name."""
 MAX_COUNT = 2**53
 STATUS = ("ok", "failed", "timeout", "out_of_memory", "interrupted", "skipped")
-_NUMBERS = {"done", "total", "protocol"}
+_NUMBERS = {"done", "total", "protocol", "grace"}
 _FIELDS: Mapping[str, Mapping[str, type]] = {
     "order": {"order": dict, "timeout": object},
+    "stop": {"grace": int},
     "ready": {"protocol": int, "hardware": dict, "software": dict},
     "note": {"text": str},
     "progress": {"what": str, "done": int, "total": int},

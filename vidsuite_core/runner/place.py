@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +11,7 @@ from vidsuite_core.results.claims import claim, heartbeat
 from vidsuite_core.runner.devices import Slot, cpu_slot, parse_devices
 from vidsuite_core.runner.messages import Message
 from vidsuite_core.runner.process import MODULE, START_TIMEOUT, WorkerFailed, WorkerProcess
+from vidsuite_core.runner.stop import Stop
 
 if TYPE_CHECKING:
     from vidsuite_core.engine.order import Order
@@ -35,13 +35,13 @@ class Place:
     def __init__(
         self,
         slot: Slot,
-        stop: threading.Event | None = None,
+        stop: Stop | None = None,
         module: str = MODULE,
         start_timeout: float = START_TIMEOUT,
         pauses: Sequence[float] = PAUSES,
     ) -> None:
         self.slot = slot
-        self._stop = stop or threading.Event()
+        self._stop = stop or Stop()
         self._module, self._start_timeout, self._pauses = module, start_timeout, pauses
         self._worker: WorkerProcess | None = None
 
@@ -61,12 +61,17 @@ class Place:
             self._worker = self._start(told)
 
     def run(
-        self, order: Order, timeout: float | None, hear: Callable[[Message], None], beat: Callable[[], None]
+        self,
+        order: Order,
+        timeout: float | None,
+        hear: Callable[[Message], None],
+        beat: Callable[[], None],
+        stop: Stop | None = None,
     ) -> dict[str, Any]:
-        """What came of an order for which the place is `ready`: see `WorkerProcess.run`."""
+        """What came of an order for which the place is `ready`: see `WorkerProcess.run`; `stop` is the cell's own."""
         assert self._worker is not None
-        outcome = self._worker.run(order, timeout, hear, self._stop, beat)
-        if outcome["status"] == "interrupted" or not self._worker.alive:  # before the cell's folder is moved away
+        outcome = self._worker.run(order, timeout, hear, stop or self._stop, beat)
+        if not self._worker.alive:  # before the cell's folder is moved away
             self.close()
         return outcome
 
@@ -100,7 +105,7 @@ def run_order(
     report: Report,
     timeout: float | None = None,
     slot: Slot | None = None,
-    stop: threading.Event | None = None,
+    stop: Stop | None = None,
     place: Place | None = None,
     module: str = MODULE,
 ) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.runner.messages import PROTOCOL, Broken, Lines, Message, written
 from vidsuite_core.runner.processes import end_descendants, oom_kills, signal_name
+from vidsuite_core.runner.stop import BY_USER, Stop
 
 if TYPE_CHECKING:
     from vidsuite_core.engine.order import Order
@@ -36,6 +36,8 @@ _GRACE = 10.0
 """Seconds that a worker may take to end once it has closed its pipe."""
 _OVERDUE = 60.0
 """Seconds after a cell's time-out within which its worker must have ended it."""
+_LATE = 5.0
+"""Seconds beyond its grace within which a worker must have ended a cell that was told to stop."""
 _LAST = 1 << 14
 """Bytes of the end of what a worker printed that are looked at for a reason."""
 
@@ -61,9 +63,7 @@ class WorkerProcess:
         WorkerFailed: it did not start.
     """
 
-    def __init__(
-        self, slot: Slot, stop: threading.Event, module: str = MODULE, start_timeout: float = START_TIMEOUT
-    ) -> None:
+    def __init__(self, slot: Slot, stop: Stop, module: str = MODULE, start_timeout: float = START_TIMEOUT) -> None:
         self.kind = ""
         self._lines = Lines("ready", "note", "progress", "outcome")
         self._received: deque[Message] = deque()
@@ -100,9 +100,9 @@ class WorkerProcess:
             self.kill()
             raise
 
-    def _await_ready(self, deadline: float, seconds: float, stop: threading.Event) -> dict[str, Any]:
+    def _await_ready(self, deadline: float, seconds: float, stop: Stop) -> dict[str, Any]:
         try:
-            message = self._receive(deadline, stop)
+            message = self._receive(deadline, stop.is_set)
         except Broken as error:
             raise WorkerFailed(f"it said what is no message: {error}") from error
         if message is None:
@@ -124,7 +124,7 @@ class WorkerProcess:
         order: Order,
         timeout: float | None,
         hear: Callable[[Message], None],
-        stop: threading.Event,
+        stop: Stop,
         beat: Callable[[], None],
     ) -> dict[str, Any]:
         """Run an order to its outcome, whatever becomes of the process.
@@ -132,7 +132,8 @@ class WorkerProcess:
         Args:
             timeout: seconds that the cell may take.
             hear: called with each note and each step of progress.
-            stop: once set, the outcome is "interrupted"; the worker is then of no more use.
+            stop: once set, the cell is given its time to save what it has, and the outcome is "interrupted" unless it
+                has ended by itself.
             beat: called now and then while the cell runs.
         """
         self.kind = order.kind
@@ -153,23 +154,28 @@ class WorkerProcess:
         if outcome is not None:
             return outcome
         if stop.is_set():
-            return {**self.place, "status": "interrupted", "reason": "stopped by the user; the same command goes on"}
+            self._end()
+            return {**self.place, "status": "interrupted", "reason": BY_USER.reason}
         if self.alive and time.monotonic() >= overdue:
             self._end()
             return {**self.place, "status": "timeout", "reason": f"not finished after {timeout:.0f} s (see --timeout)"}
         return self._death(kills)
 
     def _outcome(
-        self, overdue: float, hear: Callable[[Message], None], stop: threading.Event, beat: Callable[[], None]
+        self, overdue: float, hear: Callable[[Message], None], stop: Stop, beat: Callable[[], None]
     ) -> dict[str, Any] | None:
-        beaten = float("-inf")
+        beaten, told = float("-inf"), False
         while self.alive or self._received:
             if time.monotonic() - beaten >= HEARTBEAT:
                 beat()
                 beaten = time.monotonic()
-            message = self._receive(min(overdue, beaten + HEARTBEAT), stop)
+            message = self._receive(min(overdue, beaten + HEARTBEAT), (lambda: stop.at_once) if told else stop.is_set)
+            if stop.is_set() and not told:
+                told = True
+                self._send(written("stop", grace=stop.grace))
+                overdue = min(overdue, time.monotonic() + stop.grace + _LATE)
             if message is None:
-                if stop.is_set() or time.monotonic() >= overdue:
+                if stop.at_once or time.monotonic() >= overdue:
                     return None
             elif message["kind"] == "outcome":
                 return {**self.place, **message["outcome"], "software": self.place["software"]}
@@ -197,11 +203,11 @@ class WorkerProcess:
         while data:
             data = data[os.write(self._orders, data) :]
 
-    def _receive(self, deadline: float, stop: threading.Event) -> Message | None:
-        """The next message; None at the deadline, on `stop`, or when the process has ended; raises `Broken`."""
+    def _receive(self, deadline: float, stopped: Callable[[], bool]) -> Message | None:
+        """The next message; None at the deadline, once `stopped`, or when the process has ended; raises `Broken`."""
         while not self._received:
             left = deadline - time.monotonic()
-            if left <= 0 or stop.is_set():
+            if left <= 0 or stopped():
                 return None
             dead = not self.alive  # asked first, so that what it sent before it died is read
             ready, _, _ = select.select([self._messages], [], [], min(left, 0.2))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ from vidsuite_core.results.claims import OUTCOME, OWNER
 from vidsuite_core.runner.devices import Slot, cpu_slot, parse_devices
 from vidsuite_core.runner.place import Place, run_order
 from vidsuite_core.runner.process import MODULE, WorkerFailed
+from vidsuite_core.runner.stop import Stop
 from vidsuite_core.specs import resolve
 from vidsuite_core.support import code, environment
 from vidsuite_core.support.files import read_regular, write_synced
@@ -80,7 +80,7 @@ class Assignment:
 
 
 def perform(
-    assignment: Assignment, report: Report, stop: threading.Event | None = None, place: Place | None = None
+    assignment: Assignment, report: Report, stop: Stop | None = None, place: Place | None = None
 ) -> dict[str, Any]:
     """Do what was assigned; returns the outcome, which says in words what this place lacks.
 

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.results.cell import Cell
-from vidsuite_core.results.store import LOG, PREDICTIONS, Attempt, Store, Workspace
+from vidsuite_core.results.store import PREDICTIONS, Attempt, Store, Workspace
 from vidsuite_core.results.verification import unsound
 from vidsuite_core.runner.executor import Job
 from vidsuite_core.runner.forecast import Forecast, History, forecast, longest_first, whole_course
+from vidsuite_core.runner.recording import failed_record, make_record, record_or_fault
 from vidsuite_core.runner.reuse import reusable
+from vidsuite_core.runner.stop import Stop
 from vidsuite_core.support.files import why
-from vidsuite_core.support.text import command
 
 if TYPE_CHECKING:
     from vidsuite_core.engine.order import Order
-    from vidsuite_core.results.record import Record
 
-_NOT_TOLD = {
-    "attempt", "created", "cell", "cell_id", "score_id", "score_key", "device", "code", "command", "weights", "log_end",
-    "files", "schema_version",
-}  # fmt: skip
-"""Fields of a record that the plan and the store know, and no cell."""
-LOG_LINES = 20
-"""Lines of a log's end that a failed attempt's record carries."""
 _POLL = 0.5
 
 
@@ -77,6 +68,7 @@ class Schedule:
         started, finished: called from the threads that take and finish jobs.
         say: called with a line for the user.
         fresh: run cells even where an attempt could be reused.
+        stop: once set, no more jobs are handed out; that of each job follows it.
     """
 
     def __init__(
@@ -87,7 +79,9 @@ class Schedule:
         finished: Callable[[Outcome], None],
         say: Callable[[str], None],
         fresh: bool = False,
+        stop: Stop | None = None,
     ) -> None:
+        self.stop = stop or Stop()
         self.store = store
         self._waiting = deque(planned)
         self._running: dict[str, Planned] = {}
@@ -126,7 +120,7 @@ class Schedule:
     def take(self, stopped: Callable[[], bool]) -> Job | None:
         """See `Jobs.take`."""
         deferred = 0
-        while not stopped():
+        while not (stopped() or self.stop.is_set()):
             with self._lock:
                 if not self._waiting:
                     return None
@@ -179,7 +173,8 @@ class Schedule:
         return self._job(planned, workspace), False
 
     def _job(self, planned: Planned, workspace: Workspace) -> Job:
-        return Job(planned.cell, planned.order(workspace.path), workspace, planned.timeout, planned.code)
+        order = planned.order(workspace.path)
+        return Job(planned.cell, order, workspace, planned.timeout, planned.code, Stop(self.stop))
 
     def _finished_elsewhere(self, planned: Planned) -> bool:
         """Keep what a job on another machine came to after its run was gone; whether that is good."""
@@ -208,12 +203,13 @@ class Schedule:
         with self._lock:
             planned = self._running.pop(job.workspace.attempt)
             del self._began[job.workspace.attempt]
-        record = _record_or_fault(planned, job.workspace, outcome)
+        if outcome["status"] == "interrupted" and (told := job.stop.why) is not None:
+            outcome = {**outcome, "status": told.status, "reason": told.reason}
+        record = record_or_fault(planned, job.workspace, outcome)
         if record.status == "ok":
             fault = unsound(job.order.task, job.workspace.path / PREDICTIONS, record)
-            record = (
-                _failed(planned, job.workspace, outcome, f"its predictions do not hold: {fault}") if fault else record
-            )
+            if fault:
+                record = failed_record(planned, job.workspace, outcome, f"its predictions do not hold: {fault}")
         try:
             attempt = job.workspace.commit(record)
         except OSError as error:
@@ -234,6 +230,26 @@ class Schedule:
             problem = "" if reusable else f"not run: {reason}"
             self._keep(Outcome(planned.cell, reusable, reused=reusable is not None, problem=problem))
 
+    def leave_out(self, reason: str) -> None:
+        """Keep a row for each cell that is left, which says that it was skipped and why; good attempts are reused."""
+        while self._waiting:
+            planned = self._waiting.popleft()
+            cell = planned.cell
+            attempt = None if self._fresh else self._reusable(planned)
+            if attempt is not None:
+                self._keep(Outcome(cell, attempt, reused=True))
+                continue
+            try:
+                if self.store.claimed(cell.plugin, cell.cell_id):
+                    self._keep(Outcome(cell, None, problem=f"another process runs it, and {reason}"))
+                    continue
+                workspace = self.store.begin_beside(cell.plugin, cell.cell_id)
+                record = make_record(planned, workspace, {"status": "skipped", "reason": reason})
+                self._keep(Outcome(cell, workspace.commit(record)))
+            except OSError as error:
+                problem = f"{reason}, which cannot be written: {why(error, self.store.root)}"
+                self._keep(Outcome(cell, None, problem=problem))
+
     def _reusable(self, planned: Planned) -> Attempt | None:
         """See `reuse.reusable`; says what differs from what was run before."""
         attempt, changed = reusable(self.store, planned)
@@ -252,59 +268,3 @@ class Schedule:
             self._told.add(line)
         if new:
             self._say(line)
-
-
-def _record_or_fault(planned: Planned, workspace: Workspace, outcome: Mapping[str, Any]) -> Record:
-    """The record of what came of a job; a failure where a task or plugin handed back what no record can hold."""
-    from pydantic import ValidationError
-
-    if foreign := sorted(_NOT_TOLD.intersection(outcome)):
-        return _failed(
-            planned, workspace, outcome, f"what it handed back says what its run does not tell: {foreign[0]}"
-        )
-    try:
-        return _record(planned, workspace, outcome)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return _failed(planned, workspace, outcome, f"what it handed back cannot be kept: {where}: {first['msg']}")
-
-
-def _failed(planned: Planned, workspace: Workspace, outcome: Mapping[str, Any], reason: str) -> Record:
-    place = {name: outcome[name] for name in ("hardware", "software") if isinstance(outcome.get(name), dict)}
-    return _record(planned, workspace, {**place, "status": "failed", "reason": reason})
-
-
-def _record(planned: Planned, workspace: Workspace, outcome: Mapping[str, Any]) -> Record:
-    from vidsuite_core.results.record import CellFields, Record, Weights
-
-    cell, outcome = planned.cell, dict(outcome)
-    names = ("plugin", "benchmark", "task", "dataset", "model", "fold", "folds", "seed", "preset")
-    weights = [Weights(name=name, sha256=sha256) for name, sha256 in cell.score_key["weights"].items()]
-    warnings = [*planned.warnings, *outcome.pop("warnings", [])]
-    return Record.model_validate(
-        {
-            "attempt": workspace.attempt,
-            "created": datetime.now(UTC),
-            "cell": CellFields(**{name: getattr(cell, name) for name in names}),
-            "cell_id": cell.cell_id,
-            "score_id": cell.score_id,
-            "score_key": cell.score_key,
-            "device": {"kind": cell.device_kind, "count": cell.device_count},
-            "code": planned.code,
-            "command": [command(sys.argv)],
-            "weights": weights,
-            "warnings": warnings,
-            "log_end": [] if outcome["status"] == "ok" else _log_end(workspace.path / LOG),
-            **outcome,
-        }
-    )
-
-
-def _log_end(path: Path) -> list[str]:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 16384))
-            return file.read().decode(errors="replace").splitlines()[-LOG_LINES:]
-    except OSError:
-        return []

@@ -11,7 +11,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from vidsuite_core.runner.devices import Slot
 from vidsuite_core.runner.executor import Job, Listener, Resources
 from vidsuite_core.runner.options import minutes, settled
 from vidsuite_core.runner.remote import Assignment, Progress, here, leave, perform, slot_here, told
+from vidsuite_core.runner.stop import Stop
 from vidsuite_core.support.paths import cache_home
 
 FOLDER = ".slurm"
@@ -214,7 +214,7 @@ class SlurmExecutor(ClusterExecutor):
 def serve(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Run a cell in a job: called on the node, in the main thread, with what was `Assignment.sent`."""
     assignment = Assignment.received(fields)
-    folder, stop, signals = Path(assignment.order.folder), threading.Event(), []
+    folder, stop, signals = Path(assignment.order.folder), Stop(), []
 
     def told_to_stop(number: int, frame: object) -> None:
         signals.append(signal.Signals(number).name)

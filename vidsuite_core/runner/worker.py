@@ -54,6 +54,7 @@ def main() -> None:
     hardware = environment.hardware()
     if sys.argv[3]:
         os.sched_setaffinity(0, map(int, sys.argv[3].split(",")))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # whoever sends it to all processes leaves us to tell how cells end
     adopt_orphans()
     from vidsuite_core.engine import warm
 
@@ -72,9 +73,10 @@ class _Worker:
 
     def __init__(self, orders: int, messages: int) -> None:
         self.orders, self._messages = orders, messages
-        self._lines = Lines("order")
+        self._lines = Lines("order", "stop")
         self._waiting: deque[Message] = deque()
         self._forks: bool | None = None
+        self._attendance: Attendance | None = None
 
     def send(self, kind: str, **fields: Any) -> None:
         """Tell the run."""
@@ -95,15 +97,21 @@ class _Worker:
             if self._forks is None:
                 self._forks = self._bears_forking(order)
             cell = self._start(order)
-            attendance = Attendance(cell, order, message["timeout"], self.send)
-            self.send("outcome", outcome=attendance.outcome({self.orders: self.listen}))
+            self._attendance = Attendance(cell, order, message["timeout"], self.send)
+            outcome = self._attendance.outcome({self.orders: self.listen})
+            self._attendance = None
+            self.send("outcome", outcome=outcome)
 
     def listen(self) -> None:
         """Take what comes from the run; ends everything where it is gone."""
         data = os.read(self.orders, 1 << 20)
         if not data:
             _end_all()
-        self._waiting += self._lines.feed(data)
+        for message in self._lines.feed(data):
+            if message["kind"] == "order":
+                self._waiting.append(message)
+            elif self._attendance is not None:  # else the cell has just ended by itself
+                self._attendance.stop(message["grace"])
 
     def _bears_forking(self, order: Order) -> bool:
         """Load what the order's kind shares, and see whether a process that is forked then still computes."""

@@ -1,5 +1,6 @@
 """A tiny network; `fault` makes a cell go wrong on purpose, as models of strangers do."""
 
+import ctypes
 import os
 import signal
 import time
@@ -7,6 +8,21 @@ import time
 import torch
 from mmengine.model import BaseModel
 from torch import nn
+
+from vidsuite_core.engine.data import ReadClip
+
+
+class HangingRead(ReadClip):
+    """Reads clips, and hangs where it does so for a data loader."""
+
+    def __call__(self, results):
+        if torch.utils.data.get_worker_info() is not None:
+            hang_in_the_loader()
+        return super().__call__(results)
+
+
+def hang_in_the_loader():
+    time.sleep(600)
 
 
 class Tiny(BaseModel):
@@ -40,6 +56,8 @@ class Tiny(BaseModel):
             raise MemoryError("no memory left for the toy")
         if self.fault == "hang":
             time.sleep(600)
+        if self.fault == "segfault":
+            ctypes.string_at(0)
         if self.fault == "slow":
             time.sleep(0.5)
         if self.fault == "slow_once" and not os.path.exists(os.environ["VIDSUITE_TOY_MARK"]):
