@@ -102,6 +102,16 @@ def test_what_fails_because_it_is_being_stopped_is_interrupted(tmp_path: Path) -
     assert queue.of("0")[0] == "interrupted"
 
 
+def test_a_stop_while_a_worker_starts_is_no_fault_of_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TINY_START", "hang")
+    queue = Queue(tmp_path, ["work", "work"])
+    threading.Timer(1, queue.stop.set).start()
+    run(queue)
+    assert (queue.abandoned, queue.given_back, queue.outcomes) == ("", 1, {})
+
+
 def test_children_of_a_cell_end_by_the_signal_as_usual(tmp_path: Path) -> None:
     queue = Queue(tmp_path, ["with_a_loader"])
     heard = run(queue)

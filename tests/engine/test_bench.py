@@ -166,7 +166,7 @@ def test_failed_cells_are_tried_again_by_the_same_command(toy_env: dict[str, str
     assert len(attempts(out)) == 4
 
 
-def start(out: Path, *more: str, env: dict[str, str], start_new_session: bool = False) -> subprocess.Popen[str]:
+def start(out: Path, *more: str, env: dict[str, str], own_group: bool = False) -> subprocess.Popen[str]:
     command = [sys.executable, "-P", "-m", "vidsuite_core.cli", "bench", "--plugin", "toy", "--out", str(out), *more]
     return subprocess.Popen(
         command,
@@ -174,7 +174,7 @@ def start(out: Path, *more: str, env: dict[str, str], start_new_session: bool = 
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=start_new_session,
+        start_new_session=own_group,
     )
 
 

@@ -72,7 +72,7 @@ def test_a_group_that_is_killed_leaves_no_process_and_nothing_half(toy_env: dict
     import psutil
 
     out = tmp_path / "runs"
-    running = start(out, *SLOW, *ITERATIONS, env=toy_env, start_new_session=True)
+    running = start(out, *SLOW, *ITERATIONS, env=toy_env, own_group=True)
     in_training(out)
     everybody = psutil.Process(running.pid).children(recursive=True)
     assert everybody
@@ -86,13 +86,13 @@ def test_a_group_that_is_killed_leaves_no_process_and_nothing_half(toy_env: dict
 
 def test_when_its_budget_is_spent_a_run_ends_in_rows_that_say_so(toy_env: dict[str, str], tmp_path: Path) -> None:
     out = tmp_path / "runs"
-    done = run(out, *SLOW, *ITERATIONS, "--budget", "14s", "--seeds", "8", env=toy_env, check=1)
-    assert "the budget of 14 s (--budget) was spent; the same command goes on" in done.stdout
+    done = run(out, *SLOW, *ITERATIONS, "--budget", "40s", "--seeds", "30", env=toy_env, check=1)
+    assert "the budget of 40 s (--budget) was spent; the same command goes on" in done.stdout
     found = [attempt.record for attempt in attempts(out)]
-    assert len(found) == 16
+    assert len(found) == 60
     assert {record.status for record in found} <= {"ok", "timeout", "skipped"}
     assert {record.reason for record in found if record.status != "ok"} == {
-        "the budget of 14 s (--budget) was spent; the same command goes on"
+        "the budget of 40 s (--budget) was spent; the same command goes on"
     }
     assert sum(record.status == "skipped" for record in found) >= 8
     assert "try again: vidsuite bench --plugin toy" in done.stdout

@@ -56,7 +56,7 @@ class LocalExecutor(Executor):
         slots, reason = self.slots(), ""
         while slots:
             failures = self._serve_all(slots, jobs)
-            if not failures:
+            if not failures or jobs.stop.is_set():  # a start that was cut short is no failure
                 return
             reason = next(iter(failures.values()))
             slots = [slot for slot in slots if slot not in failures]  # they take what the failed ones put back
