@@ -135,12 +135,12 @@ def measure(subject: Subject, batch: int, options: argparse.Namespace) -> list[W
     """All ways of one network and batch, timed in turn; eager float32 is first."""
     example = example_of(subject, batch, torch.device(options.device), options.threads)
     expected = [tensor.clone() for tensor in example.network(*example.tensors)]
-    ready = list(converted(subject, batch, example, expected, options))
+    ready = list(ways_of(subject, batch, example, expected, options))
     for _ in range(options.rounds):
-        for way, runner in ready:
-            runner(example.tensors)
+        for way, converted in ready:
+            converted(example.tensors)
             start = now(example.device)
-            runner(example.tensors)
+            converted(example.tensors)
             way.seconds.append(now(example.device) - start)
     eager = ready[0][0].seconds
     for way, _ in ready:
@@ -172,10 +172,10 @@ def lively(network: nn.Module) -> nn.Module:
     return network
 
 
-def converted(
+def ways_of(
     subject: Subject, batch: int, example: Example, expected: Sequence[Tensor], options: argparse.Namespace
 ) -> Iterator[tuple[Way, Any]]:
-    """Each way with its runner; what a back end cannot take is told in a line."""
+    """Each way with its converted network; what a back end cannot take is told in a line."""
     for candidate in candidates(example.device.type):
         wanted = candidate.automatic if options.backends is None else candidate.name in options.backends
         if not wanted and candidate.name != "eager":
@@ -194,15 +194,15 @@ def timed_conversion(
     subject: Subject, batch: int, candidate: Any, precision: Any, example: Example, expected: Sequence[Tensor]
 ) -> tuple[Way, Any]:
     start = now(example.device)
-    runner = candidate.backend.convert(example, precision)
+    converted = candidate.backend.convert(example, precision)
     cold, warm = now(example.device) - start, None
-    if (blob := runner.blob()) is not None:
+    if (blob := converted.blob()) is not None:
         start = now(example.device)
         candidate.backend.restore(blob, example, precision)
         warm = now(example.device) - start
     if example.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    found = runner(example.tensors)
+    found = converted(example.tensors)
     memory = torch.cuda.max_memory_allocated() if example.device.type == "cuda" else None
     off = difference(found, expected)
     same = None
@@ -211,7 +211,7 @@ def timed_conversion(
     if expected[0].ndim > 1 and expected[0].is_floating_point():
         same = (found[0].argmax(1) == expected[0].argmax(1)).float().mean().item()
     shape = (subject.name, subject.inputs, batch, candidate.name, precision)
-    return Way(*shape, cold, warm, off.largest, off.norm, same, memory), runner
+    return Way(*shape, cold, warm, off.largest, off.norm, same, memory), converted
 
 
 def now(device: torch.device) -> float:

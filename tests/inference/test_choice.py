@@ -14,7 +14,7 @@ from networks import Small
 from torch import Tensor, nn
 
 from vidsuite_core.errors import UsageError, VidsuiteError
-from vidsuite_core.inference import Backend, Example, Runner, accelerate, choice, identity
+from vidsuite_core.inference import Backend, Converted, Example, accelerate, choice, identity
 from vidsuite_core.inference.registry import Candidate, candidates
 from vidsuite_core.inference.torch_backends import Eager
 from vidsuite_core.support.cache import network_cache
@@ -22,7 +22,7 @@ from vidsuite_core.support.cache import network_cache
 X = torch.randn(1, 3, 8, 8)
 
 
-class Slow(Runner):
+class Slow(Converted):
     """The plain network after some seconds, its results changed by some share."""
 
     def __init__(self, example: Example, seconds: float, off: float, stored: bytes | None = None) -> None:
@@ -43,13 +43,13 @@ class Made(Backend):
         self.seconds, self.off, self.fault, self.stored = seconds, off, fault, stored
         self.asked: list[str] = []
 
-    def convert(self, example: Example, precision: str) -> Runner:
+    def convert(self, example: Example, precision: str) -> Converted:
         self.asked.append("convert")
         if self.fault:
             raise RuntimeError(self.fault)
         return Slow(example, self.seconds, self.off, self.stored)
 
-    def restore(self, blob: bytes, example: Example, precision: str) -> Runner:
+    def restore(self, blob: bytes, example: Example, precision: str) -> Converted:
         self.asked.append("restore")
         if blob != b"whole":
             raise ValueError("torn")
@@ -94,7 +94,7 @@ def test_the_one_that_was_asked_for_is_taken_or_its_reason_told(monkeypatch: pyt
 
 def test_where_none_is_near_in_bf16_auto_precision_is_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     class FarInBf16(Made):
-        def convert(self, example: Example, precision: str) -> Runner:
+        def convert(self, example: Example, precision: str) -> Converted:
             return Slow(example, 0, 0.5 if precision == "bf16" else 0)
 
     use(monkeypatch, one=FarInBf16())

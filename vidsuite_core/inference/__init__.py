@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vidsuite_core.inference.base import PRECISIONS, Backend, Example, Inference, Runner
+from vidsuite_core.inference.base import PRECISIONS, Backend, Converted, Example, Inference
 
 if TYPE_CHECKING:
     import torch
 
     from vidsuite_core.inference.accelerated import Accelerated, Keep
 
-__all__ = ["PRECISIONS", "Backend", "Example", "Inference", "Runner", "accelerate"]
+__all__ = ["PRECISIONS", "Backend", "Converted", "Example", "Inference", "accelerate"]
 
 
 def accelerate(

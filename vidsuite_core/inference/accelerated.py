@@ -64,7 +64,7 @@ class Accelerated:
                 return self._network(*args, **kwargs)
             tensors, form = flatten((args, kwargs))
             self._latest = chosen = self._of(tensors, form)
-            return chosen.outputs.build(iter(chosen.runner(tensors)))
+            return chosen.outputs.build(iter(chosen.converted(tensors)))
 
     @property
     def backend(self) -> str:

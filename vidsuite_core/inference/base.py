@@ -1,4 +1,4 @@
-"""What a back end is: it takes a network as it is, and gives a runner of it. Importing this module is cheap."""
+"""What a back end is: it takes a network as it is, and gives it converted. Importing this module is cheap."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Example:
     threads: int
 
 
-class Runner(ABC):
+class Converted(ABC):
     """A network made ready by a back end."""
 
     @abstractmethod
@@ -67,7 +67,7 @@ class Runner(ABC):
         """The results of one call, in new memory; called without gradients, with shapes as the example's or varying."""
 
     def blob(self) -> bytes | None:
-        """What `Backend.restore` makes the runner from; None where nothing can be kept."""
+        """What `Backend.restore` makes the same from; None where nothing can be kept."""
         return None
 
 
@@ -87,9 +87,9 @@ class Backend(ABC):
         return ""
 
     @abstractmethod
-    def convert(self, example: Example, precision: Precision) -> Runner:
+    def convert(self, example: Example, precision: Precision) -> Converted:
         """Make the network ready; whatever it raises counts as that it cannot, and is told to the user."""
 
-    def restore(self, blob: bytes, example: Example, precision: Precision) -> Runner:
-        """The runner that gave `blob`, on the same kind of device, under the same version."""
+    def restore(self, blob: bytes, example: Example, precision: Precision) -> Converted:
+        """The converted network that gave `blob`, on the same kind of device, under the same version."""
         raise VidsuiteError(f"{type(self).__name__} keeps nothing that it could be restored from")

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.inference import identity
-from vidsuite_core.inference.base import Example, Inference, Precision, Runner
+from vidsuite_core.inference.base import Converted, Example, Inference, Precision
 from vidsuite_core.inference.equality import difference
 from vidsuite_core.inference.flat import Form
 from vidsuite_core.inference.registry import Candidate, candidates, find_backend
@@ -53,18 +53,18 @@ class Trial:
 class Chosen:
     """What runs a network on inputs of some shapes."""
 
-    runner: Runner
+    converted: Converted
     outputs: Form
     trial: Trial
     trials: tuple[Trial, ...]
 
 
 @dataclass(frozen=True)
-class _Converted:
+class _Equal:
     """A candidate that runs the network, and equal to it."""
 
     candidate: Candidate
-    runner: Runner
+    converted: Converted
     trial: Trial
 
 
@@ -136,7 +136,7 @@ class _Search:
             self._keep_times(precision)
         return None if found is None else self._keep(found, precision)
 
-    def _all(self, precision: Precision) -> _Converted | None:
+    def _all(self, precision: Precision) -> _Equal | None:
         """Convert all, and time those that are equal."""
         ready = [found for found in (self._try(one, precision) for one in self.tried) if found is not None]
         self._refuse_hidden_state()
@@ -145,7 +145,7 @@ class _Search:
         self.trials += [found.trial for found in ready]
         return min(ready, key=lambda found: found.trial.seconds or 0.0, default=None)
 
-    def _in_order(self, precision: Precision, times: dict[str, float | None]) -> _Converted | None:
+    def _in_order(self, precision: Precision, times: dict[str, float | None]) -> _Equal | None:
         """Take the first that is equal, by the times of the same network with other weights."""
         known = [one for one in self.tried if one.name in times]
         for one in sorted(known, key=lambda candidate: times[candidate.name] or 0.0):
@@ -156,7 +156,7 @@ class _Search:
                 return found
         return None
 
-    def _try(self, candidate: Candidate, precision: Precision) -> _Converted | None:
+    def _try(self, candidate: Candidate, precision: Precision) -> _Equal | None:
         """Convert and compare; what does not work out is kept among the trials with its reason."""
         trial = Trial(candidate.name, precision)
         if candidate.backend is None:
@@ -165,9 +165,9 @@ class _Search:
         expected = self._plain()
         try:
             with torch.no_grad():
-                runner = candidate.backend.convert(self.example, precision)
+                converted = candidate.backend.convert(self.example, precision)
                 plain = precision == "fp32" and isinstance(candidate.backend, Eager)
-                found = expected if plain else runner(self.example.tensors)
+                found = expected if plain else converted(self.example.tensors)
         except Exception as error:  # a library may raise anything: that network is not for it
             self.trials.append(replace(trial, reason=_one_line(error)))
             return None
@@ -176,7 +176,7 @@ class _Search:
         if not off.within(precision):
             self.trials.append(replace(trial, reason=off.text(precision)))
             return None
-        return _Converted(candidate, runner, trial)
+        return _Equal(candidate, converted, trial)
 
     def _plain(self) -> list[Tensor]:
         """The plain network's results on the example, in float32."""
@@ -209,10 +209,10 @@ class _Search:
             return None
         with suppress(Exception), torch.no_grad():  # a converted network that cannot be read is made again
             if "blob" in entry:
-                runner = candidate.backend.restore(entry["blob"].tobytes(), self.example, precision)
+                converted = candidate.backend.restore(entry["blob"].tobytes(), self.example, precision)
             else:
-                runner = candidate.backend.convert(self.example, precision)
-            return Chosen(runner, Form.from_json(entry["outputs"]), trial, trials)
+                converted = candidate.backend.convert(self.example, precision)
+            return Chosen(converted, Form.from_json(entry["outputs"]), trial, trials)
         return None
 
     def _times(self, precision: Precision) -> dict[str, float | None] | None:
@@ -225,7 +225,7 @@ class _Search:
         if self._keys and seconds:
             _write(self._keys["structure"], precision, {"seconds": seconds})
 
-    def _keep(self, found: _Converted, precision: Precision) -> Chosen:
+    def _keep(self, found: _Equal, precision: Precision) -> Chosen:
         outputs = self.example.network.outputs
         assert outputs is not None
         places = {one.name: place for place, one in enumerate(self.tried)}
@@ -233,17 +233,17 @@ class _Search:
         form = outputs.to_json()
         if self._keys and form is not None and self.keep_converted:
             entry = {"chosen": found.candidate.name, "outputs": form, "trials": [asdict(trial) for trial in trials]}
-            _write(self._keys["network"], precision, entry, found.runner.blob())
-        return Chosen(found.runner, outputs, found.trial, trials)
+            _write(self._keys["network"], precision, entry, found.converted.blob())
+        return Chosen(found.converted, outputs, found.trial, trials)
 
 
-def _timed(ready: Sequence[_Converted], example: Example) -> list[_Converted]:
+def _timed(ready: Sequence[_Equal], example: Example) -> list[_Equal]:
     """The same with their seconds: calls in turn, so that a busy machine slows all of them."""
     seconds: dict[str, list[float]] = {found.trial.backend: [] for found in ready}
     start, running = time.perf_counter(), list(ready)
     for number in range(_ROUNDS):
         for found in running:
-            seconds[found.trial.backend].append(_seconds(found.runner, example))
+            seconds[found.trial.backend].append(_seconds(found.converted, example))
         best = min(min(times) for times in seconds.values())
         running = [found for found in running if min(seconds[found.trial.backend]) <= _HOPELESS * best]
         if len(running) == 1 or (number and time.perf_counter() - start > _SECONDS):
@@ -251,10 +251,10 @@ def _timed(ready: Sequence[_Converted], example: Example) -> list[_Converted]:
     return [replace(found, trial=replace(found.trial, seconds=min(seconds[found.trial.backend]))) for found in ready]
 
 
-def _seconds(runner: Runner, example: Example) -> float:
+def _seconds(converted: Converted, example: Example) -> float:
     start = _now(example.device)
     with torch.no_grad():
-        runner(example.tensors)
+        converted(example.tensors)
     return _now(example.device) - start
 
 

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.inference.base import Backend, Example, Precision, Runner
+from vidsuite_core.inference.base import Backend, Converted, Example, Precision
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +53,7 @@ class OpenVino(Backend):
         except PackageNotFoundError:
             return ""
 
-    def convert(self, example: Example, precision: Precision) -> Runner:
+    def convert(self, example: Example, precision: Precision) -> Converted:
         """See `Backend`."""
         openvino = import_silently()
         model = openvino.convert_model(_traced(example))
@@ -66,7 +66,7 @@ class OpenVino(Backend):
         model.reshape(shapes)
         return _Compiled(_core().compile_model(model, "CPU", _options(precision, example.threads)))
 
-    def restore(self, blob: bytes, example: Example, precision: Precision) -> Runner:
+    def restore(self, blob: bytes, example: Example, precision: Precision) -> Converted:
         """See `Backend`."""
         import_silently()
         return _Compiled(_core().import_model(io.BytesIO(blob), "CPU", _options(precision, example.threads)))
@@ -139,7 +139,7 @@ def _resized(tensor: Tensor, axes: Sequence[int]) -> Tensor:
     return tensor
 
 
-class _Compiled(Runner):
+class _Compiled(Converted):
     def __init__(self, compiled: Any) -> None:
         self.compiled = compiled
         self.request = compiled.create_infer_request()

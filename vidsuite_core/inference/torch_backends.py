@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from vidsuite_core.inference.base import Backend, Example, Precision, Runner
+from vidsuite_core.inference.base import Backend, Converted, Example, Precision
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ _GRAPHS = 4
 class Eager(Backend):
     """The network as it is written."""
 
-    def convert(self, example: Example, precision: Precision) -> Runner:
+    def convert(self, example: Example, precision: Precision) -> Converted:
         """See `Backend`."""
         return _Eager(example.network, example.device, precision)
 
@@ -38,7 +38,7 @@ class Eager(Backend):
 class ChannelsLast(Backend):
     """Weights and inputs with channels last, which libraries of convolutions reorder nothing for."""
 
-    def convert(self, example: Example, precision: Precision) -> Runner:
+    def convert(self, example: Example, precision: Precision) -> Converted:
         """See `Backend`."""
         network = copy.deepcopy(example.network)
         for parameter in network.parameters():
@@ -57,15 +57,15 @@ class Compiled(Backend):
             return "the package triton is not installed"
         return ""
 
-    def convert(self, example: Example, precision: Precision) -> Runner:
+    def convert(self, example: Example, precision: Precision) -> Converted:
         """See `Backend`."""
         import torch
 
         dynamic = any(example.varying)
-        runner = _Eager(torch.compile(copy.deepcopy(example.network), dynamic=dynamic), example.device, precision)
+        converted = _Eager(torch.compile(copy.deepcopy(example.network), dynamic=dynamic), example.device, precision)
         with torch.no_grad():
-            runner(example.tensors)  # compiles, so that what cannot be compiled is known now
-        return runner
+            converted(example.tensors)  # compiles, so that what cannot be compiled is known now
+        return converted
 
 
 _COMPILERS = ("g++", "clang++", "cl")
@@ -74,11 +74,11 @@ _COMPILERS = ("g++", "clang++", "cl")
 class CudaGraphs(Backend):
     """One CUDA graph a shape: no launch of a kernel waits for Python."""
 
-    def convert(self, example: Example, precision: Precision) -> Runner:
+    def convert(self, example: Example, precision: Precision) -> Converted:
         """See `Backend`."""
-        runner = _Graphs(ChannelsLast().convert(example, precision))
-        runner.capture(example.tensors)
-        return runner
+        converted = _Graphs(ChannelsLast().convert(example, precision))
+        converted.capture(example.tensors)
+        return converted
 
 
 def channels_last(tensor: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ def channels_last(tensor: Tensor) -> Tensor:
     return tensor.contiguous(memory_format=formats[tensor.ndim]) if tensor.ndim in formats else tensor
 
 
-class _Eager(Runner):
+class _Eager(Converted):
     def __init__(self, network: Callable[..., Sequence[Tensor]], device: torch.device, precision: Precision) -> None:
         self.network, self.device, self.precision = network, device, precision
 
@@ -110,17 +110,17 @@ class _ChannelsLast(_Eager):
         return [tensor.contiguous() for tensor in found]
 
 
-class _Graphs(Runner):
-    """Graphs of another runner, by shape; the one that was not used for longest makes room for a new one."""
+class _Graphs(Converted):
+    """Graphs of another converted network, by shape; the one that was not used for longest makes room for a new one."""
 
-    def __init__(self, runner: Runner) -> None:
-        self.runner = runner
+    def __init__(self, converted: Converted) -> None:
+        self.converted = converted
         self.graphs: OrderedDict[tuple[torch.Size, ...], _Graph] = OrderedDict()
 
     def capture(self, tensors: Sequence[Tensor]) -> _Graph:
         """The graph for inputs of these shapes."""
         shapes = tuple(tensor.shape for tensor in tensors)
-        graph = self.graphs.pop(shapes, None) or _Graph(self.runner, tensors)
+        graph = self.graphs.pop(shapes, None) or _Graph(self.converted, tensors)
         self.graphs[shapes] = graph
         if len(self.graphs) > _GRAPHS:
             self.graphs.popitem(last=False)
@@ -131,7 +131,7 @@ class _Graphs(Runner):
 
 
 class _Graph:
-    def __init__(self, runner: Runner, tensors: Sequence[Tensor]) -> None:
+    def __init__(self, converted: Converted, tensors: Sequence[Tensor]) -> None:
         import torch
 
         self.inputs = [tensor.clone() for tensor in tensors]
@@ -139,11 +139,11 @@ class _Graph:
         side.wait_stream(torch.cuda.current_stream())
         with torch.no_grad(), torch.cuda.stream(side):
             for _ in range(_WARM_UP):
-                runner(self.inputs)
+                converted(self.inputs)
         torch.cuda.current_stream().wait_stream(side)
         self.graph = torch.cuda.CUDAGraph()
         with torch.no_grad(), torch.cuda.graph(self.graph):
-            self.outputs = runner(self.inputs)
+            self.outputs = converted(self.inputs)
 
     def replay(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         for own, given in zip(self.inputs, tensors, strict=True):
