@@ -153,9 +153,12 @@ def _keep_to_tasks(suite: Suite, collection: Collection) -> None:
 
 
 def version_of(suite: Suite) -> str:
-    """Identity of the code that reads, scores and draws; part of every key, so that other code computes anew."""
+    """Identity of the code that reads, scores and draws, and of the labels that are kept back and lie here; part of
+    every key, so that other code computes anew."""
+    from vidsuite_core.results.withheld import labels_here
+
     modules = {"vidsuite_core", *(plugin.module for plugin in suite.manager.plugins)}
-    return digest({module: sources_of(module) for module in modules})
+    return digest([{module: sources_of(module) for module in modules}, labels_here(suite)])
 
 
 def _scan(source: Source, version: str) -> list[Found]:

@@ -60,6 +60,8 @@ class Entry:
         weights: names of initial weights; "random" among them says that random ones stood in.
         selection: how the scored epoch was chosen; "" where there is nothing to choose.
         used: of how many classes it makes use, and how many are true; None where that is not told.
+        withheld: whether its test labels are kept back; `kept_back` is what is known of its scores where they are
+            elsewhere, "" of others.
         rank, tied, indistinct, above_floor: see `vidsuite_core.results.ranks.Place`; `unranked` is its reason.
         created: when its newest attempt was made, ISO 8601.
         steps: dates of the moments in its history at which its score or speed moved (see `history`).
@@ -100,6 +102,8 @@ class Entry:
     indistinct: bool = False
     unranked: str = ""
     above_floor: bool | None = None
+    withheld: bool = False
+    kept_back: str = ""
     created: str = ""
     steps: Sequence[str] = ()
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from vidsuite_core.results.summary import device_of, newest
+from vidsuite_core.results.counting import newest
+from vidsuite_core.results.summary import device_of
 from vidsuite_core.results.verification import Verified
 from vidsuite_core.support.ids import digest
 from vidsuite_leaderboard.entries import Entry, Moment

@@ -37,7 +37,7 @@ def clean(text: str) -> str:
 def remarks(entry: Entry) -> list[Remark]:
     """Every caveat of an entry."""
     found = [_whose(entry), _synthetic(entry), _random(entry), _preset(entry), _missing(entry), _unranked(entry)]
-    found += [_few(entry), _floor(entry), _classes(entry), _alone(entry), _untested(entry)]
+    found += [_withheld(entry), _few(entry), _floor(entry), _classes(entry), _alone(entry), _untested(entry)]
     return [remark for remark in found if remark]
 
 
@@ -54,6 +54,9 @@ def random_weights(entry: Entry) -> list[str]:
 
 
 def _whose(entry: Entry) -> Remark | None:
+    if entry.status == SUBMITTED and entry.kept_back:
+        text = "nobody else has reproduced them yet; speed and size are what they tell, unverified"
+        return Remark(f"Submitted by {clean(entry.by)}", text)
     if entry.status == SUBMITTED:
         text = (
             "their scores are recomputed here from their predictions, and nobody else has reproduced them yet; "
@@ -90,7 +93,16 @@ def _missing(entry: Entry) -> Remark | None:
     return Remark("Incomplete", f"{entry.done} of {entry.expected} cells have scores, so it holds no rank")
 
 
+def _withheld(entry: Entry) -> Remark | None:
+    if not entry.withheld:
+        return None
+    text = f"{clean(entry.kept_back.removeprefix('labels kept back: '))}; so it holds no rank"
+    return Remark("Labels kept back", text if entry.kept_back else "its scores are computed where the labels are: here")
+
+
 def _unranked(entry: Entry) -> Remark | None:
+    if entry.kept_back:
+        return None
     return Remark("No rank", clean(entry.unranked.removeprefix("no ranks: "))) if entry.unranked else None
 
 
@@ -129,12 +141,14 @@ def _classes(entry: Entry) -> Remark | None:
 
 
 def _alone(entry: Entry) -> Remark | None:
-    if not entry.complete or not entry.scores or entry.seeds != 1:
+    if not entry.complete or not entry.scores or entry.kept_back or entry.seeds != 1:
         return None
     return Remark("One seed", "its interval is over subjects alone: how much training by chance adds is not known")
 
 
 def _untested(entry: Entry) -> Remark | None:
-    if not entry.complete or not entry.scores or any(score.low is not None for score in entry.scores.values()):
+    if not entry.complete or not entry.scores or entry.kept_back:
+        return None
+    if any(score.low is not None for score in entry.scores.values()):
         return None
     return Remark("No interval", f"its {entry.units} are too few, or score alike, so that no interval can be told")

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vidsuite_core.results.summary import Row, Summary, device_of, newest, place_of, rows_of
+from vidsuite_core.results.counting import newest
+from vidsuite_core.results.summary import Row, Summary, device_of, place_of, rows_of
 from vidsuite_core.results.verification import Verified, verified
+from vidsuite_core.results.withheld import is_withheld
 from vidsuite_core.tasks.shown import plain
 from vidsuite_leaderboard.curves import curves
 from vidsuite_leaderboard.entries import (
@@ -68,7 +70,7 @@ def summarise(suite: Suite, attempts: Sequence[Attempt], by: str) -> Summarised:
     by_device: dict[str, list[Verified]] = defaultdict(list)
     for one in counting:
         by_device[device_of(one.attempt.record)].append(one)
-    main = max(by_device.values(), key=lambda cells: (sum(c.scored for c in cells), _created(cells)))
+    main = max(by_device.values(), key=lambda cells: (sum(c.holds for c in cells), _created(cells)))
     row, *variants = rows_of(main)
     detail = _detail(sound, counting, main, variants, rejected)
     steps = [moment.date for moment in detail.history if moment.score_step or moment.latency_step]
@@ -111,6 +113,8 @@ def _entry(row: Row, by_device: Mapping[str, Sequence[Verified]], main: Sequence
         weights=sorted({w.name if w.sha256 != "random" else f"{w.name}: random" for r in records for w in r.weights}),
         synthetic=any("synthetic dataset" in note for note in row.notes),
         selection=row.selection,
+        withheld=is_withheld(records[0]),
+        kept_back=row.kept_back,
         unranked=row.reason,
         problems=[one_line(problem) for problem in row.problems],
         notes=[*_busy(records), *(one_line(note) for note in row.notes[:MAX_NOTES])],
@@ -160,7 +164,8 @@ def _detail(
     rejected: Sequence[tuple[Path, str]],
 ) -> Detail:
     record = main[0].attempt.record
-    scored = [one for one in main if one.scored]
+    open_to_all = not is_withheld(record)  # figures of single samples and subjects would give kept-back labels away
+    scored = [one for one in main if one.scored and open_to_all]
     task = scored[0].task if scored else None
     environments: list[dict[str, Any]] = []
     config = record.score_key.get("config", {})

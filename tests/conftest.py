@@ -69,6 +69,17 @@ def toy_tasks_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return installed(tmp_path_factory.mktemp("site"), TOY.with_name("toy_tasks") / "vidsuite_toy_tasks", "toy_tasks")
 
 
+@pytest.fixture(scope="session")
+def toy_withheld_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All toy plugins, `installed`: those of four tasks, and two with and without their test labels."""
+    site = tmp_path_factory.mktemp("site")
+    installed(site, TOY / "vidsuite_toy", "toy")
+    installed(site, TOY.with_name("toy_tasks") / "vidsuite_toy_tasks", "toy_tasks")
+    for plugin in ("toy_withheld", "toy_open"):
+        installed(site, TOY.with_name("toy_withheld") / f"vidsuite_{plugin}", plugin)
+    return site
+
+
 @pytest.fixture
 def toy_env(toy_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The environment in which the toy plugin is installed and caches are the test's own; in force here, too."""

@@ -36,7 +36,8 @@ class DatasetEntry(_Part):
 
     Attributes:
         default: whether it is taken where the user names none.
-        protocol: in place of the benchmark's, see `vidsuite_core.protocols.make_folds`.
+        protocol: in place of the benchmark's, see `vidsuite_core.protocols.make_folds`; with `labels: withheld` test
+            labels are kept back.
         cfg: merged over each model's config.
         presets: options that the dataset is opened with, by preset.
         models: those of a preset's models that say something on it; by default all. Others are run where they are asked

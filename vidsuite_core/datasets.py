@@ -61,7 +61,10 @@ class Dataset(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """sha256 (hex) of all that decides the samples: content, labels, groups and their order."""
+        """sha256 (hex) of all that decides the samples: content, labels, groups and their order.
+
+        Labels of a test side that are kept back do not count: with and without them it is the same.
+        """
 
     def verify(self, progress: Progress = silent) -> list[str]:
         """Check the files against what was recorded at preparation; one line a fault, none is well."""

@@ -14,6 +14,8 @@ from vidsuite_core.errors import UsageError, VidsuiteError
 
 VERSION = 1
 """Part of the score id: raised when the same protocol would yield other folds."""
+WITHHELD = "withheld"
+"""What a protocol's option `labels` says where the labels of the scored side are kept back."""
 
 
 class Short(UsageError):
@@ -49,21 +51,25 @@ def make_folds(protocol: Mapping[str, Any], samples: Sequence[Any], classes: Seq
 
     Every fold that is made here trains on all classes that there are; a `fixed` one is the dataset's own.
 
+    Any `labels` that the protocol does not keep back must be there (see `withheld`).
+
     Protocols, by `type`:
         grouped_kfold: `folds` parts of the subjects with every class in each, dealt evenly (`seed`).
         leave_one_group_out: one fold a subject.
         repeated_halves: `repeats` divisions of the subjects into halves (`seed`).
         fixed: the samples' own `split` ("train", "val" or "test"), one fold; its training side may be empty, for
-            models that only predict.
+            models that only predict. With `labels: withheld` the labels of its test side are kept back.
 
     Args:
         classes: names of the labels, for messages.
 
     Raises:
-        UsageError: the protocol is unknown, or there are too few subjects for it, of a class or in all.
+        UsageError: the protocol is unknown, or there are too few subjects for it, of a class or in all, or a label
+            that is not kept back is missing.
         VidsuiteError: a subject would be on both sides, or two samples have one id.
     """
-    options = dict(protocol)
+    kept_back = withheld(protocol)
+    options = {name: value for name, value in protocol.items() if name != "labels"}
     kind = options.pop("type", None)
     makers = {
         "grouped_kfold": grouped_kfold,
@@ -76,6 +82,7 @@ def make_folds(protocol: Mapping[str, Any], samples: Sequence[Any], classes: Seq
     twice = [name for name, count in Counter(sample.id for sample in samples).items() if count > 1]
     if twice:
         raise VidsuiteError(f"the dataset names sample {twice[0]!r} twice; ids must be unique")
+    _refuse_unlabelled(samples, kind, kept_back)
     try:
         folds = makers[kind](samples, **options)
     except TypeError as error:
@@ -87,10 +94,53 @@ def make_folds(protocol: Mapping[str, Any], samples: Sequence[Any], classes: Seq
     labels = {sample.id: getattr(sample, "label", None) for sample in samples}
     for fold in folds:
         assert_disjoint(fold, samples)
-        absent = {labels[i] for i in fold.test} - {labels[i] for i in fold.train}
+        absent = set() if kept_back else {labels[i] for i in fold.test} - {labels[i] for i in fold.train}
         if absent and (kind != "fixed" or len({labels[i] for i in fold.train}) == 1):
             raise UsageError(_untrained(fold, min(absent, key=str), samples, classes))
     return folds
+
+
+def withheld(protocol: Mapping[str, Any]) -> bool:
+    """Whether the labels of the scored side are kept back: cells then keep predictions, and whoever has them scores.
+
+    Raises:
+        UsageError: the option `labels` is another one, or the protocol has no side that never trains.
+    """
+    if "labels" not in protocol:
+        return False
+    if protocol["labels"] != WITHHELD:
+        raise UsageError(f"protocol option labels={protocol['labels']!r} is unknown; there is {WITHHELD!r}")
+    if protocol.get("type") != "fixed":
+        raise UsageError(
+            f"protocol {protocol.get('type')} trains on each sample in one of its folds, so that no label can be kept "
+            "back; use type fixed"
+        )
+    return True
+
+
+def as_given(protocol: Mapping[str, Any], samples: Sequence[Any]) -> Sequence[Any]:
+    """The samples as a cell may see them: without the labels that the protocol keeps back, also where they are here.
+
+    Raises:
+        UsageError: samples of this type have no labels that could be kept back.
+    """
+    if not withheld(protocol):
+        return samples
+    if foreign := [type(sample).__name__ for sample in samples if not getattr(sample, "truth", ())]:
+        raise UsageError(f"a {foreign[0]} names no fields of its own as truth, so that its labels cannot be kept back")
+    return [sample.unlabelled() if sample.split == "test" else sample for sample in samples]
+
+
+def _refuse_unlabelled(samples: Sequence[Any], kind: str, kept_back: bool) -> None:
+    """Refuse samples without the labels that the protocol needs; of the fixed one, those on a side of the split."""
+    sides = ("train", "val") if kept_back else ("train", "val", "test")
+    for sample in samples:
+        on_a_side = kind != "fixed" or getattr(sample, "split", "") in sides
+        if on_a_side and not getattr(sample, "labelled", True):
+            raise UsageError(
+                f"sample {sample.id!r} has no label; only a protocol of type fixed with labels: {WITHHELD} takes such, "
+                "and on its test side alone"
+            )
 
 
 def assert_disjoint(fold: Fold, samples: Sequence[Any]) -> None:

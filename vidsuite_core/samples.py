@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeAlias, overload
+from typing import Any, ClassVar, Self, TypeAlias, overload
 
 import numpy as np
 
@@ -127,7 +127,10 @@ class Sample:
         id: unique within the dataset; stored with the prediction.
         footage: the recording that the sample is a part of.
         split: "train", "val" or "test" where the dataset brings a split of its own.
+        truth: the fields that say what is to be predicted; all of them are None in a sample whose labels are kept back.
     """
+
+    truth: ClassVar[tuple[str, ...]] = ()
 
     id: str
     footage: Recording
@@ -143,6 +146,16 @@ class Sample:
         """The recording's name."""
         return self.footage.name
 
+    @property
+    def labelled(self) -> bool:
+        """Whether it says what is to be predicted."""
+        return all(getattr(self, name) is not None for name in self.truth)
+
+    def unlabelled(self) -> Self:
+        """The sample without its labels."""
+        nothing: dict[str, Any] = dict.fromkeys(self.truth)
+        return replace(self, **nothing)
+
     def _check(self, *places: int) -> None:
         """Refuse places among frames that the recording does not have."""
         if min(places, default=0) < 0 or max(places, default=0) > self.footage.frames:
@@ -154,13 +167,15 @@ class ClipSample(Sample):
     """A clip of a recording and its class (task `clip_classification`).
 
     Attributes:
-        label: index into the dataset's `classes`.
+        label: index into the dataset's `classes`; None where it is kept back.
         start, stop: the recording's frames [start, stop).
         seconds: from when to when, by the recording's times, a clip that is resampled is shown; None is as long as its
             frames are.
     """
 
-    label: int
+    truth: ClassVar[tuple[str, ...]] = ("label",)
+
+    label: int | None
     start: int
     stop: int
     seconds: tuple[float, float] | None = None
@@ -186,13 +201,15 @@ class FrameSample(Sample):
 
     Attributes:
         index: which of the recording's frames it is.
-        labels: 8 or 16 bit PNG (H, W) of the frame's size.
+        labels: 8 or 16 bit PNG (H, W) of the frame's size; None where it is kept back.
         label_of: class of each value in `labels`, for files that hold other numbers than classes;
             a value that is missing is void. Without it, 255 is.
     """
 
+    truth: ClassVar[tuple[str, ...]] = ("labels",)
+
     index: int
-    labels: Path
+    labels: Path | None
     label_of: Mapping[int, int] | None = None
 
     def __post_init__(self) -> None:
@@ -204,12 +221,14 @@ class MomentsSample(Sample):
     """A recording that is seen in moments, and its class (task `early_prediction`).
 
     Attributes:
-        label: 0 or 1.
+        label: 0 or 1; None where it is kept back.
         moments: for each of T moments the frames [start, stop) of which one stands for it, in order; an empty range is
             a padded moment: the recording has ended, or has no frame there.
     """
 
-    label: int
+    truth: ClassVar[tuple[str, ...]] = ("label",)
+
+    label: int | None
     moments: tuple[tuple[int, int], ...]
 
     def __post_init__(self) -> None:
@@ -232,18 +251,21 @@ class KeyFrameSample(Sample):
 
     Attributes:
         index: which of the recording's frames it is.
-        boxes: of each action, none or several.
-        classes: of each action, an index into the dataset's `classes`.
+        boxes: of each action, none or several; None where they are kept back.
+        classes: of each action, an index into the dataset's `classes`; None likewise.
     """
 
+    truth: ClassVar[tuple[str, ...]] = ("boxes", "classes")
+
     index: int
-    boxes: tuple[Box, ...] = ()
-    classes: tuple[int, ...] = ()
+    boxes: tuple[Box, ...] | None = ()
+    classes: tuple[int, ...] | None = ()
 
     def __post_init__(self) -> None:
         self._check(self.index, self.index + 1)
-        if len(self.boxes) != len(self.classes):
-            raise VidsuiteError(f"sample {self.id!r} has {len(self.boxes)} boxes and {len(self.classes)} classes")
+        boxes, classes = (-1 if value is None else len(value) for value in (self.boxes, self.classes))
+        if boxes != classes:
+            raise VidsuiteError(f"sample {self.id!r} has {max(boxes, 0)} boxes and {max(classes, 0)} classes")
 
 
 def split_by_time(recording: Recording, edges: Iterable[float]) -> tuple[tuple[int, int], ...]:

@@ -20,6 +20,7 @@ from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.results.store import KEPT, Attempt, Store
 from vidsuite_core.results.summary import config_of, place_of
 from vidsuite_core.results.verification import verified
+from vidsuite_core.results.withheld import is_withheld
 from vidsuite_core.specs import resolve
 from vidsuite_core.support.ids import digest
 from vidsuite_core.support.paths import inside, temporary_file
@@ -157,6 +158,8 @@ def _choose(suite: Suite, members: Sequence[Attempt], outputs: str) -> Verified:
         raise _Left(f"kept no {outputs}, which are what is drawn; run it with --keep outputs")
     for one in sorted(kept, key=lambda one: place_of(one)[1:4]):
         found = verified(suite, one)
+        if is_withheld(one.record):
+            raise _Left("has test labels that are kept back, which pictures would show")
         if found.scored:
             return found
     raise _Left("no attempt's files and scores agree")

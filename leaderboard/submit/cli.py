@@ -115,8 +115,51 @@ def check(file: Path, as_json: bool, into: Path | None, known: tuple[Path, ...])
     return 0 if report.accepted else 1
 
 
+@submit.command()
+@click.argument("file", type=_PATH)
+@click.option("--by", required=True, metavar="NAME", help="Your name or your group's: who has the labels.")
+@click.option("--into", required=True, type=_PATH, help="Folder below which the scored results get one of their own.")
+@click.option("--labels", type=_PATH, help="Folder of the dataset with its test labels; by default below the cache.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option(
+    "--known",
+    multiple=True,
+    type=_PATH,
+    help="Run folder to compare predictions with; by default the published results, where they are here.",
+)
+def score(file: Path, by: str, into: Path, labels: Path | None, as_json: bool, known: tuple[Path, ...]) -> int:
+    """Score a pack of predictions whose test labels are kept back: for whoever has the labels.
+
+    The pack is checked as 'submit check' does it. Then labels and predictions are joined by the samples' ids, of which
+    each must be there once, and scored as everywhere; the results say that you scored them, and hold a keyed hash of
+    the labels (its key is made beside them), never a label.
+
+    Exit code 0 says that all was scored, 1 that the pack was refused, 2 that there is no such file. 'vidsuite
+    leaderboard build --submitted DIR' shows what lies in DIR.
+    """
+    from vidsuite_core.errors import UsageError
+    from vidsuite_core.support.text import shown_name
+    from vidsuite_leaderboard.submit.score import score as run
+
+    try:
+        shown_name(by)
+    except ValueError as error:
+        raise UsageError(f"--by: {error}") from error
+    if not 1 <= len(by) <= 80:
+        raise UsageError("--by: a name has 1 to 80 characters")
+    report = run(load(), file, into, by, labels, known or [path for path in (PUBLISHED,) if path.is_dir()])
+    if as_json:
+        answer({"accepted": report.accepted, **asdict(report)})
+    else:
+        for line in _lines(report):
+            click.echo(line)
+    return 0 if report.accepted else 1
+
+
 def _lines(report: Report) -> Iterator[str]:
     """The report for a reader: 80 columns, equal findings as one."""
+    from vidsuite_core.results.withheld import KEPT_BACK
+
     if report.by:
         again = f", {_many(report.reproductions, 'reproduction')} among them" if report.reproductions else ""
         yield _wrapped(
@@ -126,7 +169,8 @@ def _lines(report: Report) -> Iterator[str]:
     if report.note:
         yield _wrapped(f"note: {report.note}")
     for row in report.rows:
-        mean = "no score" if row["mean"] is None else f"{row['score']} {row['mean']:.3f}"
+        unscored = KEPT_BACK if row["kept_back"] else "no score"
+        mean = unscored if row["mean"] is None else f"{row['score']} {row['mean']:.3f}"
         yield _wrapped(
             f"{row['model']} on {row['dataset']}, {row['preset']}: {row['done']} of {row['cells']} cells, {mean}"
         )
@@ -142,6 +186,9 @@ def _lines(report: Report) -> Iterator[str]:
             yield _wrapped(f"{_short(where[0])}{many}: {text}" if where[0] else text, "  ")
         if len(places) > _SHOWN:
             yield f"  and {len(places) - _SHOWN} more; --json shows all"
+    for one in report.scored:
+        value = "not defined" if one["value"] is None else f"{one['value']:.3f}"
+        yield _wrapped(f"scored: {_short(one['place'])}: {one['score']} {value}")
     faults = sum(finding.kind == "fault" for finding in report.findings)
     yield ""
     yield f"refused: {_many(faults, 'fault')}" if faults else "accepted: what could be checked holds"

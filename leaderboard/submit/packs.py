@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,15 +15,16 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.errors import UsageError, VidsuiteError
+from vidsuite_core.results.counting import newest
 from vidsuite_core.results.store import LOG, PREDICTIONS, Attempt, Store
-from vidsuite_core.results.summary import newest
 from vidsuite_core.results.verification import Verified, false_identity, headline_scores, verified
+from vidsuite_core.results.withheld import is_withheld
 from vidsuite_core.runner.planner import code_of
 from vidsuite_core.runner.reproduce import Reproduction, file_name, read_reproduction, reproductions_in
 from vidsuite_core.specs import resolve
 from vidsuite_core.support.files import predictions_size
 from vidsuite_core.support.litter import entries
-from vidsuite_core.support.paths import user_home
+from vidsuite_core.support.paths import atomic_folder, user_home
 from vidsuite_leaderboard.collect import Source
 from vidsuite_leaderboard.submit import rules
 from vidsuite_leaderboard.submit.data import Here
@@ -68,7 +70,7 @@ def pack(suite: Suite, runs: Sequence[Path], out: Path, by: str, note: str = "",
             if isinstance(entry, Attempt) and not _asked_for(entry.record, globs):
                 continue
             one = verified(suite, entry) if isinstance(entry, Attempt) else None
-            if one is None or (faults := [*one.faults, *_too_large(entry.path)]):
+            if one is None or (faults := [*one.faults, *_scored_elsewhere(one), *_too_large(entry.path)]):
                 refused.append((str(entry.path), faults[0] if one else entry.reason))
             elif entry.path.name in repetitions:
                 again.append((root, one.attempt))
@@ -104,6 +106,12 @@ def _files(attempt: Attempt) -> Iterator[tuple[str, Path]]:
             yield "/".join((*attempt.path.parts[-3:], name)), attempt.path / name
 
 
+def _scored_elsewhere(one: Verified) -> list[str]:
+    """Whoever has labels that are kept back scores what was handed in; what they made of it is not handed in again."""
+    holder = one.attempt.record.holder
+    return [f"it was scored by {holder.by}, who has the labels; hand in {holder.of}, which it is of"] if holder else []
+
+
 def _too_large(folder: Path) -> list[str]:
     sizes = {name: (folder / name).stat().st_size for name in FILES if (folder / name).is_file()}
     return [f"{name} has more than {MAX_SIZE[name]} bytes" for name, size in sizes.items() if size > MAX_SIZE[name]]
@@ -137,7 +145,8 @@ class Finding:
 
 @dataclass
 class Report:
-    """What a check came to. `rows` are plain data: model, dataset, benchmark, preset, done, expected, score."""
+    """What a check came to. `rows` are plain data: model, dataset, benchmark, preset, done, expected, score; so are
+    `scored`, of attempts that were scored here since their labels are kept back elsewhere: place, score, value."""
 
     by: str = ""
     note: str = ""
@@ -146,6 +155,7 @@ class Report:
     reproductions: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    scored: list[dict[str, Any]] = field(default_factory=list)
     into: str = ""
 
     @property
@@ -158,16 +168,39 @@ class Report:
         self.findings.append(Finding(kind, where, text))
 
 
+def accept(folder: Path, into: Path, report: Report) -> str:
+    """Copy what was checked to its place below `into`, whole or not at all; returns where that is."""
+    target = place_below(into, report)
+    if not target.exists():
+        with atomic_folder(target) as place:
+            shutil.copytree(folder, place, dirs_exist_ok=True)
+    return str(target)
+
+
+def place_below(into: Path, report: Report, more: str = "") -> Path:
+    """A folder of its own for what was checked; a note where another one has the same name."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", report.by).strip("-").lower()[:40] or "somebody"
+    target = into / f"{name}-{report.sha256[:10]}{more}"
+    namesakes = [source.root.name for source in sources_below(into) if source.by == report.by] if into.is_dir() else []
+    if namesakes := [namesake for namesake in namesakes if namesake != target.name]:
+        report.add(NOTE, "", f"{namesakes[0]} has the same name; of two results at a cell the newer will count")
+    return target
+
+
 def check(
     suite: Suite,
     path: Path,
     into: Path | None = None,
     now: datetime | None = None,
     known: Sequence[Path] = (),
+    take: Callable[[Path, Path, Report], str] = accept,
 ) -> Report:
     """Check a pack that may be a stranger's; with `into`, one without a fault is unpacked to a folder of its own there.
 
     Predictions are compared with all results below the run folders `known`, and with what was accepted into `into`.
+
+    Args:
+        take: what is done with an unpacked folder without a fault, `into` and the report; returns where it went.
 
     Raises:
         UsageError: there is no such file.
@@ -187,25 +220,8 @@ def check(
         except Exception as error:  # strangers' files may hold anything
             report.add(FAULT, "", f"it cannot be checked: {type(error).__name__}: {error}")
         if into is not None and report.accepted:
-            report.into = str(_accept(folder, into, report))
+            report.into = take(folder, into, report)
     return report
-
-
-def _accept(folder: Path, into: Path, report: Report) -> Path:
-    """Copy what was checked to its place, whole or not at all."""
-    import shutil
-
-    from vidsuite_core.support.paths import atomic_folder
-
-    name = re.sub(r"[^A-Za-z0-9]+", "-", report.by).strip("-").lower()[:40] or "somebody"
-    target = into / f"{name}-{report.sha256[:10]}"
-    namesakes = [source.root.name for source in sources_below(into) if source.by == report.by] if into.is_dir() else []
-    if namesakes := [namesake for namesake in namesakes if namesake != target.name]:
-        report.add(NOTE, "", f"{namesakes[0]} has the same name; of two results at a cell the newer will count")
-    if not target.exists():
-        with atomic_folder(target) as place:
-            shutil.copytree(folder, place, dirs_exist_ok=True)
-    return target
 
 
 class _Check:
@@ -263,7 +279,7 @@ class _Check:
         if sizes := self.known.other_sizes(record):
             told = ", ".join(map(str, sorted(sizes)))
             self.report.add(FAULT, place, f"its number of parameters is not that of the same model elsewhere, {told}")
-        if record.attempt in self._repetitions or not one.scored:
+        if record.attempt in self._repetitions or not one.holds:
             return
         likes = sorted(self.known.like(record, one.arrays), key=lambda like: (not like.exact, like.same_model))
         if not likes:
@@ -326,7 +342,7 @@ class _Check:
             yield f"its task {record.cell.task!r} is not installed here"
             return
         faults = [*one.faults, *rules.faults_of(record, [path.name for path in entries(one.attempt.path)], self.now)]
-        if not one.scored:
+        if not one.holds:
             faults += false_identity(record, resolve(self.suite.tasks[record.cell.task].spec.builder))
         if (handle := self.suite.benchmarks.get(record.cell.benchmark)) and handle.spec.task != record.cell.task:
             faults.append(f"its benchmark is of task {handle.spec.task} here, not {record.cell.task}")
@@ -339,12 +355,13 @@ class _Check:
             self.report.add(UNCHECKED, place, f"protocol, samples and subjects: {unknown}")
             return
         yield from (faults := list(rules.installed_faults(record, protocol)))
-        if one.scored and not faults:
+        if one.holds and not faults:
             data = self.here.data(record)
             if data.unknown:
                 self.report.add(UNCHECKED, place, f"which samples and subjects were to be predicted: {data.unknown}")
             else:
-                yield from rules.data_faults(one, data)
+                task = resolve(self.suite.tasks[record.cell.task].spec.builder)(record.classes)
+                yield from rules.data_faults(one, task, data)
 
     def _rows(self, scored: Sequence[rules.Scored]) -> None:
         rows: dict[tuple[str, ...], list[rules.Scored]] = defaultdict(list)
@@ -354,9 +371,9 @@ class _Check:
             for text in rules.row_faults(members):
                 self.report.add(FAULT, f"{model} on {dataset}, preset {preset}", text)
             first = resolve(self.suite.tasks[members[0].record.cell.task].spec.builder).first_score
-            values = [headline_scores(m.record)[first].value for m in members if m.scored]
-            known = [value for value in values if value is not None]
+            told = [headline_scores(m.record).get(first) for m in members if m.scored]
+            known = [score.value for score in told if score is not None and score.value is not None]
             row = {"benchmark": benchmark, "dataset": dataset, "preset": preset, "model": model, "score": first}
             row |= {"mean": sum(known) / len(known) if known else None}
-            row |= {"done": len(values), "cells": len(members)}
+            row |= {"done": len(told), "cells": len(members), "kept_back": is_withheld(members[0].record)}
             self.report.rows.append(row)

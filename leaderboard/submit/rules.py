@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.results.summary import config_of
 from vidsuite_core.results.verification import Verified
+from vidsuite_core.results.withheld import is_withheld
 from vidsuite_core.support.code import same_code
 from vidsuite_core.support.ids import differences, digest
 from vidsuite_core.support.text import printable
@@ -19,6 +20,7 @@ from vidsuite_core.tasks.base import select_variant, variants
 
 if TYPE_CHECKING:
     from vidsuite_core.results.record import Record
+    from vidsuite_core.tasks.base import Task
     from vidsuite_leaderboard.submit.data import Data
 
 CLOCKS = timedelta(hours=1)
@@ -51,7 +53,7 @@ class Scored:
     @classmethod
     def of(cls, one: Verified, place: str) -> Scored:
         """The attempt without its arrays."""
-        if not one.scored:
+        if not one.holds:
             return cls(one.attempt.record, place, frozenset(), frozenset(), "")
         ids, subjects = one.arrays["sample_id"].tolist(), one.arrays["subject"].tolist()
         return cls(
@@ -91,6 +93,8 @@ def faults_of(record: Record, files: Sequence[str], now: datetime) -> Iterator[s
         yield f"it was made in the future, {record.created.isoformat(timespec='minutes')}"
     if unhashed := sorted(set(files) - set(record.files) - {"result.json"}):
         yield f"{unhashed[0]} has no recorded sha256"
+    if record.holder is not None:
+        yield "it says that whoever has the labels scored it, which 'vidsuite submit score' alone says"
     weights = {weights.name: weights.sha256 for weights in record.weights}
     if weights != record.score_key.get("weights"):
         yield "its initial weights are not those of its score key"
@@ -231,8 +235,8 @@ def installed_faults(record: Record, protocol: Mapping[str, Any]) -> Iterator[st
         yield f"it does not keep to the benchmark's {line}"
 
 
-def data_faults(one: Verified, data: Data) -> Iterator[str]:
-    """In what predictions depart from the dataset that is here."""
+def data_faults(one: Verified, task: Task, data: Data) -> Iterator[str]:
+    """In what predictions depart from the dataset that is here, as far as its labels are."""
     arrays, cell = one.arrays, one.attempt.record.cell
     if tuple(one.attempt.record.classes) != tuple(data.classes):
         yield f"its classes are not those of the dataset, {', '.join(data.classes)}"
@@ -249,15 +253,16 @@ def data_faults(one: Verified, data: Data) -> Iterator[str]:
         return
     ordered = [data.samples[name] for name in ids]
     for variant in ("", *variants(arrays)):
-        yield from _false_truth(one, select_variant(arrays, variant), ordered)
+        yield from _false_truth(one, task, select_variant(arrays, variant), ordered)
 
 
-def _false_truth(one: Verified, arrays: Mapping[str, Any], ordered: Sequence[Any]) -> Iterator[str]:
+def _false_truth(one: Verified, task: Task, arrays: Mapping[str, Any], ordered: Sequence[Any]) -> Iterator[str]:
     import numpy as np
 
     truth = {name: np.array([getattr(sample, name) for sample in ordered]) for name in ("subject", "recording")}
-    truth |= {"sample_id": np.array([sample.id for sample in ordered]), **one.task.targets(ordered)}
+    truth |= {"sample_id": np.array([sample.id for sample in ordered])}
+    truth |= task.places(ordered) if is_withheld(one.attempt.record) else task.targets(ordered)
     for name, expected in truth.items():
         found = arrays.get(name)
-        if found is None or found.shape != expected.shape or not (found == expected).all():
+        if found is None or not np.array_equal(found, expected, equal_nan=expected.dtype.kind == "f"):
             yield f"its {name!r} is not that of the dataset"

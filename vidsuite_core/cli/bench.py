@@ -72,6 +72,7 @@ def bench(plugin: str | None, offline: bool, as_json: bool, dry_run: bool, **opt
     from rich.console import Console
 
     from vidsuite_core.cli.progress import watcher_for
+    from vidsuite_core.results.withheld import is_withheld
     from vidsuite_core.runner.bench import BenchOptions
     from vidsuite_core.runner.bench import bench as run
 
@@ -94,7 +95,9 @@ def bench(plugin: str | None, offline: bool, as_json: bool, dry_run: bool, **opt
         return 0
     _show(console, suite, results, as_json)
     failed = [outcome for outcome in results.outcomes.values() if not outcome.ok]
-    console.print(f"\n{len(results.outcomes) - len(failed)} of {len(results.cells)} cells have scores "
+    withheld = any(is_withheld(one.attempt.record) for one in results.outcomes.values() if one.attempt and one.ok)
+    what = "scores, or predictions where labels are kept back" if withheld else "scores"
+    console.print(f"\n{len(results.outcomes) - len(failed)} of {len(results.cells)} cells have {what} "
                   f"({sum(o.reused for o in results.outcomes.values())} reused), {time.monotonic() - start:.0f} s; "
                   f"results in {options['out']}/", highlight=False, soft_wrap=True)  # fmt: skip
     for line in _further(results.ok, options["out"]):

@@ -22,8 +22,8 @@ def export(runs: tuple[Path, ...], form: str, out: Path) -> int:
     newest attempt that holds is written, to OUT/<cell id>/. Exit code 1 says that one does not hold, or lacks what the
     form needs.
     """
+    from vidsuite_core.results.counting import holding
     from vidsuite_core.results.store import Attempt, Store
-    from vidsuite_core.results.summary import holding
     from vidsuite_core.specs import resolve
     from vidsuite_core.support.paths import atomic_write
 
@@ -40,7 +40,7 @@ def export(runs: tuple[Path, ...], form: str, out: Path) -> int:
     for one in holding(suite, attempts):
         name = one.attempt.path.parent.name
         if not one.scored:
-            faults.append(f"{name}: {one.faults[0] if one.faults else one.attempt.record.reason}")
+            faults.append(f"{name}: {one.faults[0] if one.faults else one.kept_back or one.attempt.record.reason}")
             continue
         try:
             files = one.task.export(one.predictions()[""], form)

@@ -39,13 +39,17 @@ def summary(outcome: Outcome) -> str:
     """One line on what came of a cell."""
     if outcome.attempt is None:
         return printable(f"{'–':<8} {outcome.cell.title}: {outcome.problem}")
+    from vidsuite_core.results.withheld import KEPT_BACK, is_withheld
+
     record = outcome.attempt.record
     if record.status != "ok":
         line = f"{record.status:<8} {outcome.cell.title}: {record.reason} (log: {outcome.attempt.path / 'log.txt'})"
         return printable(line)
+    seconds = "reused" if outcome.reused else f"{sum(record.phases.values()):.1f} s"
+    if is_withheld(record):
+        return f"{'ok':<8} {outcome.cell.title}: {KEPT_BACK} ({seconds})"
     name, score = next(iter(record.scores.items()))
     value = "–" if score.value is None else f"{score.value:.3f}"
-    seconds = "reused" if outcome.reused else f"{sum(record.phases.values()):.1f} s"
     return f"{'ok':<8} {outcome.cell.title}: {name} {value} ({seconds})"
 
 

@@ -51,6 +51,7 @@ def reproduce(key: str, runs: tuple[Path, ...], by: str, **options: Any) -> int:
 
     from vidsuite_core.cli.progress import watcher_for
     from vidsuite_core.results.verification import verified
+    from vidsuite_core.results.withheld import is_withheld
     from vidsuite_core.runner.bench import BenchOptions
     from vidsuite_core.runner.reproduce import fellows_of, file_name, find
     from vidsuite_core.runner.reproduce import reproduce as run
@@ -62,6 +63,11 @@ def reproduce(key: str, runs: tuple[Path, ...], by: str, **options: Any) -> int:
     recorded = verified(suite, find(folders, key))
     if recorded.faults:
         raise VidsuiteError(f"{recorded.attempt.path} cannot be trusted: {recorded.faults[0]}")
+    if is_withheld(recorded.attempt.record):
+        raise VidsuiteError(
+            f"{recorded.attempt.record.cell_id}: test labels are kept back, so that a repetition has no score here; "
+            "run it with 'vidsuite bench', and let whoever has the labels score it"
+        )
     fellows = fellows_of(suite, folders, recorded.attempt)
     with watcher_for(Console(stderr=True)) as watcher:
         verdict = run(suite, recorded, fellows, BenchOptions(**options), watcher)

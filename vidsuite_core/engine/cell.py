@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import traceback
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from vidsuite_core.engine.build import import_modules
 from vidsuite_core.engine.config import INNER, PAPER_RULE, adapt, runtime_config
 from vidsuite_core.engine.course import Course, Report
 from vidsuite_core.engine.fitting import fit_once
-from vidsuite_core.engine.metric import TaskScores
+from vidsuite_core.engine.metric import TaskAnswers, TaskScores
 from vidsuite_core.engine.norms import Settler
 from vidsuite_core.engine.order import Order
 from vidsuite_core.engine.recipe import way_of
@@ -45,13 +44,14 @@ from vidsuite_core.engine.training import (
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.inference import Inference
 from vidsuite_core.media import decoded_frames
-from vidsuite_core.protocols import inner_split, make_folds
+from vidsuite_core.protocols import as_given, inner_split, make_folds, withheld
+from vidsuite_core.results.scores import scored
 from vidsuite_core.results.store import CONFIG, KEPT, PREDICTIONS, WORK, write_predictions
 from vidsuite_core.specs import resolve
 from vidsuite_core.support import environment
 from vidsuite_core.support.cache import computed_by
 from vidsuite_core.support.files import free_at, why
-from vidsuite_core.tasks.base import Task, select_variant, variants
+from vidsuite_core.tasks.base import Task
 from vidsuite_core.weights import load, load_strictly, pinned
 
 
@@ -166,7 +166,7 @@ def _run(order: Order, course: Course) -> dict[str, Any]:
             adapt(config, parts.train)
             sets = _datasets(config, parts, order.device, course.report)
     with course.phase("load"):
-        metrics = _metrics(config, task, parts)
+        metrics = _metrics(config, task, parts, key["protocol"])
         settle = settler(config, sets, key["seed"])
         runner = build_runner(config, sets, metrics, folder / WORK, key["seed"], order.device, course, settle)
         if way_of(config) != "trains" and config.get("load_from"):
@@ -183,7 +183,7 @@ def _run(order: Order, course: Course) -> dict[str, Any]:
     network = ranks.unwrapped(runner.model)
     with course.phase("score"):
         write_predictions(folder / PREDICTIONS, arrays)
-        result = scored(task, arrays)
+        result = {"details": {}} if withheld(key["protocol"]) else scored(task, arrays)
         result["details"] |= told
         result["details"] |= _pipeline_details(sets["test"])
         result["details"]["decoded"] = decoded_frames([sample.footage for sample in parts.test])
@@ -198,6 +198,7 @@ def _run(order: Order, course: Course) -> dict[str, Any]:
 
 def _divide(samples: Sequence[Any], key: Mapping[str, Any]) -> _Parts:
     protocol = {name: value for name, value in key["protocol"].items() if name != "version"}
+    samples = as_given(protocol, samples)
     fold = next(fold for fold in make_folds(protocol, samples) if fold.name == key["fold"])
     config, inner = key["config"], fold.val if key["config"].get("validate") else ()
     if config["selection"] == INNER:
@@ -206,9 +207,10 @@ def _divide(samples: Sequence[Any], key: Mapping[str, Any]) -> _Parts:
     return _Parts(*([by_id[i] for i in ids] for ids in (fold.train, inner, fold.test)))
 
 
-def _metrics(config: Config, task: Task, parts: _Parts) -> Metrics:
+def _metrics(config: Config, task: Task, parts: _Parts, protocol: Mapping[str, Any]) -> Metrics:
+    kind = TaskAnswers if withheld(protocol) else TaskScores
     return Metrics(
-        test=TaskScores(task, parts.test),
+        test=kind(task, parts.test),
         inner=TaskScores(task, parts.inner, INNER) if parts.inner else None,
         paper_rule=TaskScores(task, parts.test, PAPER_RULE) if config.get(PAPER_RULE) else None,
     )
@@ -294,30 +296,6 @@ def _threads(number: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(usual)
-
-
-def scored(task: Task, arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """`scores`, `variants` and `details` of a record, computed from stored predictions alone."""
-    main = select_variant(arrays)
-    return {
-        "scores": _score_rows(task, main),
-        "variants": {name: _score_rows(task, select_variant(arrays, name)) for name in variants(arrays)},
-        "details": task.details(main),
-    }
-
-
-def _score_rows(task: Task, arrays: Mapping[str, Any]) -> dict[str, Any]:
-    rows = {}
-    for name, value in task.score(arrays).items():
-        info, finite = task.info(name), math.isfinite(value)
-        rows[name] = {
-            "value": value if finite else None,
-            "unit": info.unit,
-            "direction": info.direction,
-            "n": len(arrays["sample_id"]),
-            "reason": "" if finite else "not defined for these samples (one class only, or none that counts)",
-        }
-    return rows
 
 
 def _balanced(samples: Sequence[Any], classes: int) -> list[float]:

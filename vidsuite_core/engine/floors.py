@@ -55,7 +55,7 @@ class BlankFrame:
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         """See the class."""
         frame: Frame = results["frame"]
-        if frame.sample is not None:
+        if frame.sample is not None and frame.sample.labelled:
             labels = read_labels(frame.sample)
             labels = resize_labels(labels, self.size) if self.size else labels
         else:

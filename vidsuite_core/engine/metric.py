@@ -57,7 +57,7 @@ class TaskScores(BaseMetric):
         latency = time.perf_counter() - self._started if len(outputs) == 1 else float("nan")
         for output, sample in zip(outputs, data_samples, strict=True):
             output |= {name: _to_numpy(value) for name, value in sample.items() if not _is_intermediate(name, value)}
-        self._reducer = self._reducer or self.task.reducer(list(self.samples.values()), self.keep)
+        self._reducer = self._reducer or self.reducer(list(self.samples.values()))
         for output in outputs:
             reduced = self._reducer.add({**output, "latency": latency})
             if reduced is not None:
@@ -76,20 +76,39 @@ class TaskScores(BaseMetric):
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
         """The task's scores; raises RuntimeError if a sample was not predicted, or twice."""
+        samples, outputs = self._in_order(results)
+        predictions = self.task.predictions(outputs)
+        self.predicted = tuple(predictions)
+        self.arrays = {**_names(samples), **self.task.targets(samples), **predictions}
+        return self.task.score(self.arrays)
+
+    def reducer(self, samples: Sequence[Any]) -> Reducer:
+        """What turns outputs into what is stored of them."""
+        return self.task.reducer(samples, self.keep)
+
+    def _in_order(self, results: Sequence[dict[str, Any]]) -> tuple[list[Any], list[dict[str, Any]]]:
+        """The samples, and the output of each."""
         outputs = {output["sample_id"]: output for output in results}
         if outputs.keys() != self.samples.keys() or len(results) != len(self.samples):
             raise RuntimeError(f"{len(self.samples)} samples were to be predicted once each, got {len(results)}")
         samples = list(self.samples.values())
-        predictions = self.task.predictions([outputs[sample.id] for sample in samples])
-        self.predicted = tuple(predictions)
-        self.arrays = {
-            "sample_id": np.array([sample.id for sample in samples], dtype=str),
-            "subject": np.array([sample.subject for sample in samples], dtype=str),
-            "recording": np.array([sample.recording for sample in samples], dtype=str),
-            **self.task.targets(samples),
-            **predictions,
-        }
-        return self.task.score(self.arrays)
+        return samples, [outputs[sample.id] for sample in samples]
+
+
+class TaskAnswers(TaskScores):
+    """Gathers predictions of samples whose labels are kept back, in the samples' order; nothing is scored."""
+
+    def reducer(self, samples: Sequence[Any]) -> Reducer:
+        """See `TaskScores`."""
+        return self.task.answerer(samples, self.keep)
+
+    def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
+        """No score; raises RuntimeError if a sample was not predicted, or twice."""
+        samples, outputs = self._in_order(results)
+        answers = self.task.answered(outputs)
+        self.predicted = tuple(answers)
+        self.arrays = {**_names(samples), **self.task.places(samples), **answers}
+        return {}
 
 
 class Part(TorchDataset[dict[str, Any]]):
@@ -123,6 +142,15 @@ class LatencyHook(Hook):
             metric.start()
 
     before_test_iter = before_val_iter
+
+
+def _names(samples: Sequence[Any]) -> dict[str, np.ndarray]:
+    """The columns that all tasks share."""
+    return {
+        "sample_id": np.array([sample.id for sample in samples], dtype=str),
+        "subject": np.array([sample.subject for sample in samples], dtype=str),
+        "recording": np.array([sample.recording for sample in samples], dtype=str),
+    }
 
 
 def predicted(sample: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,10 @@ def read_labels(sample: FrameSample) -> np.ndarray:
     """The label map (H, W) uint8 of classes, 255 where void.
 
     Raises:
-        VidsuiteError: the file is missing, no PNG of one channel, or too large.
+        VidsuiteError: it is kept back, or the file is missing, no PNG of one channel, or too large.
     """
+    if sample.labels is None:
+        raise VidsuiteError(f"the label map of sample {sample.id!r} is kept back")
     labels = cv2.imread(str(sample.labels), cv2.IMREAD_UNCHANGED) if sample.labels.is_file() else None
     if labels is None or labels.ndim != 2 or labels.dtype not in (np.uint8, np.uint16):
         raise VidsuiteError(f"{sample.labels}: no readable label map (8 or 16 bit grey PNG); check or import it again")

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.support.files import read_regular
+from vidsuite_core.support.text import shown_name
 
 SCHEMA_VERSION = 1
 MAX_BYTES = 16 * 2**20
@@ -93,12 +94,26 @@ class Weights(_Part):
     sha256: str
 
 
+class Holder(_Part):
+    """Who scored an attempt whose test labels are kept back.
+
+    `by` is a name that they give, `of` the attempt as it was handed in, `labels` a keyed hash of the labels (see
+    `vidsuite_core.results.withheld.labels_hash`), `created` when they scored it.
+    """
+
+    by: Annotated[str, Field(min_length=1, max_length=80), AfterValidator(shown_name)]
+    of: Name
+    labels: str = Field(pattern="^[0-9a-f]{64}$")
+    created: AwareDatetime
+
+
 class Record(_Part):
     """One attempt at a cell, as kept in `result.json`.
 
     `score_key` holds all that decides a score and `score_id` is its hash; `cell_id` adds names and device.
     `code` and `software` are what a reused attempt must share with the present. `files` are the sha256 of
-    the other files of the attempt.
+    the other files of the attempt. Where test labels are kept back there are no scores, until whoever has them scores a
+    copy of the attempt and says so in `holder`.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -125,6 +140,7 @@ class Record(_Part):
     weights: list[Weights] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     files: dict[str, str] = Field(default_factory=dict)
+    holder: Holder | None = None
 
     @field_validator("score_key")
     @classmethod

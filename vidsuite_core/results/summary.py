@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.results.counting import holding
 from vidsuite_core.results.ranks import FLOOR, Contender, standings
 from vidsuite_core.results.statistics import Part, estimate
 from vidsuite_core.results.store import Attempt
-from vidsuite_core.results.verification import Verified, verified
+from vidsuite_core.results.verification import Verified
 from vidsuite_core.specs import resolve
 from vidsuite_core.support.code import same_code
 from vidsuite_core.support.ids import digest
@@ -65,6 +66,7 @@ class Row:
         data: see `scored_on`; "" of a row without scores.
         used: of how many classes it makes use, and how many are true; None where the task does not tell.
         problems: why cells are missing, one line each.
+        kept_back: what is known of scores whose labels are kept back, and elsewhere; "" of others.
         rank, tied, indistinct, reason, above_floor: see `vidsuite_core.results.ranks.Place`.
     """
 
@@ -92,6 +94,7 @@ class Row:
     selection: str = ""
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    kept_back: str = ""
     rank: int | None = None
     tied: bool = False
     indistinct: bool = False
@@ -133,33 +136,6 @@ def measured_rows(
     return [row for table in tables.values() for row in _ranked(suite, table)]
 
 
-def holding(
-    suite: Suite, attempts: Iterable[Attempt], left_out: Callable[[Verified], None] = lambda one: None
-) -> list[Verified]:
-    """Of each cell the newest attempt that is ok and holds, or the newest at all; no more than that are read.
-
-    `left_out` is told of each that was looked at and does not hold.
-    """
-    cells: dict[str, list[Attempt]] = defaultdict(list)
-    for attempt in attempts:
-        cells[attempt.record.cell_id].append(attempt)
-    found = []
-    for members in cells.values():
-        looked_at: list[Verified] = []
-        for attempt in sorted(members, key=_freshness, reverse=True):
-            looked_at.append(verified(suite, attempt))
-            if looked_at[-1].faults:
-                left_out(looked_at[-1])
-            if looked_at[-1].scored or attempt.record.status != "ok":
-                break
-        found.append(next((one for one in looked_at if one.scored), looked_at[0]))
-    return found
-
-
-def _freshness(attempt: Attempt) -> tuple[bool, object]:
-    return attempt.record.status == "ok", attempt.record.created
-
-
 def reported_rows(suite: Suite, benchmark: str) -> list[Row]:
     """The rows that a benchmark's paper reports, as printed."""
     handle = suite.benchmarks[benchmark]
@@ -174,14 +150,6 @@ def reported_rows(suite: Suite, benchmark: str) -> list[Row]:
             Row(handle.key, handle.spec.task, "", "", str(entry["model"]), "reported", scores, notes=tuple(notes))
         )
     return rows
-
-
-def newest(checked: Iterable[Verified]) -> list[Verified]:
-    """One a cell: the newest good one, or the newest at all."""
-    cells: dict[str, Verified] = {}
-    for one in sorted(checked, key=lambda one: _freshness(one.attempt)):
-        cells[one.attempt.record.cell_id] = one
-    return list(cells.values())
 
 
 def place_of(attempt: Attempt) -> tuple[str, int, int, str, str]:
@@ -215,13 +183,17 @@ def rows_of(members: Sequence[Verified]) -> list[Row]:
     first = members[0].attempt.record
     cell = first.cell
     by_variant: dict[str, list[_Scored]] = defaultdict(list)
+    elsewhere = _kept_back(members)
     problems, kept, chosen_on_test = [], [], False
     task: Task | None = None
     for one in members:
         record = one.attempt.record
         place = f"fold {record.cell.fold}, seed {record.cell.seed}"
+        if elsewhere and one.holds and one.kept_back == elsewhere:
+            kept.append(record)
+            continue
         if not one.scored:
-            why = f"left out: {one.faults[0]}" if one.faults else f"{record.status}: {record.reason}"
+            why = f"left out: {one.faults[0]}" if one.faults else one.kept_back or f"{record.status}: {record.reason}"
             problems.append(f"{place}: {why}")
             continue
         task = one.task
@@ -244,14 +216,36 @@ def rows_of(members: Sequence[Verified]) -> list[Row]:
         selection=members[0].selection,
         problems=tuple(problems),
         notes=(*sorted({note for one in members for note in one.attempt.record.warnings}), *_mixed(kept)),
-        reason=CHOSEN_ON_TEST if chosen_on_test else "",
+        kept_back=elsewhere,
+        reason=elsewhere or (CHOSEN_ON_TEST if chosen_on_test else ""),
     )  # fmt: skip
     if task is None:
-        return [row]
+        return [replace(row, scores=_told(kept), seeds=len({record.cell.seed for record in kept}))]
     key = digest(sorted(record.attempt for record in kept))
     data = scored_on(task, first, [(cell.fold, cell.arrays) for cell in by_variant[""]])
     row = replace(row, data=data, units=f"{task.unit}s")
     return [_scored(replace(row, variant=name), task, cells, key) for name, cells in by_variant.items()]
+
+
+def _kept_back(members: Sequence[Verified]) -> str:
+    """What is known of a row's scores if none can be recomputed, as the labels are elsewhere; "" of others.
+
+    Scores that whoever has the labels has told go before cells without any.
+    """
+    if any(one.scored for one in members):
+        return ""
+    told = sorted({(one.attempt.record.holder is None, one.kept_back) for one in members if one.holds})
+    return told[0][1] if told else ""
+
+
+def _told(kept: Sequence[Record]) -> dict[str, Summary | str]:
+    """Scores as they are recorded, which nothing here can recompute, so without intervals."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for record in kept:
+        for name, score in record.scores.items():
+            if score.value is not None:
+                values[name].append(score.value)
+    return {name: _summary(found, None) for name, found in values.items()}
 
 
 def _mixed(kept: Sequence[Record]) -> list[str]:

@@ -119,6 +119,7 @@ def _name(row: Row, name: str) -> str:
     if row.variant:
         return f"  · {printable(variant_title(row.variant))}"
     marks = "" if row.done == row.expected else f" [{row.done} of {row.expected}]"
+    marks += " [labels kept back]" if row.kept_back else ""
     return f"{printable(name)}{' ≈' if row.indistinct else ''}{marks}"
 
 
@@ -235,7 +236,8 @@ def _markdown(rows: Sequence[Row], headings: Headings) -> str:
         for row, name in zip(table, _names(table), strict=True):
             cells = [_cell(row.scores.get(score)).replace("\n", " [") for score in names]
             cells = [f"{cell}]" if " [" in cell else cell for cell in cells]
-            lines.append("| " + " | ".join(map(_escape_markdown, [name.strip(), *cells, row.status])) + " |")
+            cells = [name.strip(), *cells, row.kept_back or row.status]
+            lines.append("| " + " | ".join(map(_escape_markdown, cells)) + " |")
         lines.append("")
     return "\n".join(lines)
 
@@ -288,7 +290,7 @@ def _flat(row: Row) -> dict[str, Any]:
     flat: dict[str, Any] = {name: getattr(row, name) for name in names}
     flat |= {name: getattr(row, name) for name in ("parameters", "flops", "throughput", "device", "path")}
     flat |= {name: getattr(row, name) for name in ("rank", "tied", "indistinct", "reason", "above_floor", "subjects")}
-    flat |= {"problems": "; ".join(row.problems), "notes": "; ".join(row.notes)}
+    flat |= {"kept_back": row.kept_back, "problems": "; ".join(row.problems), "notes": "; ".join(row.notes)}
     scores: dict[str, Any] = {}
     for name, score in row.scores.items():
         if isinstance(score, Summary):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,18 @@ import numpy as np
 
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.results.cell import Cell
+from vidsuite_core.results.withheld import (
+    KEPT_BACK,
+    answer_faults,
+    is_withheld,
+    joined,
+    labels_of,
+    not_recomputable,
+)
 from vidsuite_core.specs import resolve
 from vidsuite_core.support.files import read_predictions
 from vidsuite_core.support.ids import digest
-from vidsuite_core.tasks.base import Task, select_variant, variants
+from vidsuite_core.tasks.base import Task, refuse_hollow, select_variant, variants
 
 if TYPE_CHECKING:
     from vidsuite_core.results.record import Record, Score
@@ -40,17 +48,27 @@ def variant_title(name: str) -> str:
 
 @dataclass(frozen=True)
 class Verified:
-    """An attempt that was checked: `faults` say why it cannot count. Only an attempt that is ok has `arrays`."""
+    """An attempt that was checked: `faults` say why it cannot count. Only an attempt that is ok has `arrays`.
+
+    Where the labels are kept back and elsewhere, `kept_back` says what is known of its scores, which cannot be
+    recomputed; then its arrays are predictions alone.
+    """
 
     attempt: Attempt
     faults: tuple[str, ...] = ()
     known_task: Task | None = field(default=None, repr=False)
     arrays: Arrays = field(default_factory=dict, repr=False)
+    kept_back: str = ""
 
     @property
     def scored(self) -> bool:
-        """Whether it has predictions that hold."""
+        """Whether it has predictions and labels that hold, so that its scores were recomputed."""
         return self.known_task is not None and not self.faults
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is `scored`, or has predictions that hold while the labels are kept back."""
+        return self.scored or bool(self.kept_back and not self.faults)
 
     @property
     def task(self) -> Task:
@@ -107,10 +125,13 @@ def headline_scores(record: Record) -> dict[str, Score]:
     return record.variants[name] if name else record.scores
 
 
-def verified(suite: Suite, attempt: Attempt) -> Verified:
+def verified(suite: Suite, attempt: Attempt, labels: Path | None = None) -> Verified:
     """The attempt with its predictions, its files, ids and scores checked; reads no more of one that failed.
 
     Whatever is wrong with it is a fault of it: nothing that an attempt holds bars the way to the others.
+
+    Args:
+        labels: folder of the dataset with test labels that a benchmark keeps back; by default where its data are kept.
     """
     record = attempt.record
     faults = attempt.faulty_files()
@@ -120,6 +141,10 @@ def verified(suite: Suite, attempt: Attempt) -> Verified:
         task: Task = resolve(suite.tasks[record.cell.task].spec.builder)(record.classes)
         faults += false_identity(record, task)
         arrays = attempt.predictions()
+        if is_withheld(record):
+            faults += answer_faults(task, record, arrays)
+            answers = Verified(attempt, tuple(faults), arrays=arrays, kept_back=KEPT_BACK)
+            return _with_labels(suite, answers, task, labels)
         faults += disagreements(task, record, arrays)
     except VidsuiteError as error:
         return Verified(attempt, (*faults, str(error)))
@@ -128,15 +153,31 @@ def verified(suite: Suite, attempt: Attempt) -> Verified:
     return Verified(attempt, tuple(faults), task, arrays)
 
 
+def _with_labels(suite: Suite, one: Verified, task: Task, root: Path | None) -> Verified:
+    """An attempt with predictions alone; one that was scored elsewhere is joined with the labels if they are here."""
+    record = one.attempt.record
+    if one.faults or record.holder is None:
+        return one
+    try:
+        labels = labels_of(suite, record, root)
+    except VidsuiteError:
+        return replace(one, kept_back=not_recomputable(record))
+    arrays = joined(task, one.arrays, labels.samples)
+    faults = disagreements(task, record, arrays)
+    if labels.hash() not in (None, record.holder.labels):
+        faults.append(f"it was scored by other labels than those below {labels.root}")
+    return Verified(one.attempt, tuple(faults), task, arrays)
+
+
 def disagreements(task: Task, record: Record, arrays: Mapping[str, np.ndarray]) -> list[str]:
     """In what stored predictions differ from the recorded scores.
 
     Raises:
         VidsuiteError: they are not of the task's form.
     """
-    if hollow := [name for name, value in arrays.items() if value.dtype.itemsize == 0]:
-        raise VidsuiteError(f"predictions' {hollow[0]!r} has items of no bytes, of which any number fits a small file")
-    faults = []
+    refuse_hollow(arrays)
+    faults = ["it names a holder of labels that its protocol does not keep back"]
+    faults = faults if record.holder is not None and not is_withheld(record) else []
     for name in ("", *variants(arrays)):
         chosen = select_variant(arrays, name)
         task.check(chosen)
@@ -153,7 +194,8 @@ def unsound(builder: str, predictions: Path, record: Record) -> str:
         builder: of its task.
     """
     try:
-        faults = disagreements(resolve(builder)(record.classes), record, read_predictions(predictions))
+        found = answer_faults if is_withheld(record) else disagreements
+        faults = found(resolve(builder)(record.classes), record, read_predictions(predictions))
     except VidsuiteError as error:
         return str(error).replace(f"{predictions.parent}/", "")
     except Exception as error:  # a plugin's task may raise anything

@@ -7,7 +7,7 @@ from typing import Any
 
 from vidsuite_core.engine.recipe import way_of
 from vidsuite_core.errors import UsageError
-from vidsuite_core.protocols import make_folds
+from vidsuite_core.protocols import make_folds, withheld
 from vidsuite_core.results.cell import Cell, score_key
 
 
@@ -42,8 +42,14 @@ def plan_cells(
         protocol, classes: see `vidsuite_core.protocols.make_folds`.
 
     Raises:
-        UsageError: the dataset has nothing that the model could be trained on, or the protocol does not fit it.
+        UsageError: the dataset has nothing that the model could be trained on, the protocol does not fit it, or the
+            model chooses a moment of training by labels that are kept back.
     """
+    if withheld(protocol) and config.get("paper_rule"):
+        raise UsageError(
+            f"{model} chooses a moment of training on the scored samples (paper_rule), whose labels are kept back; run "
+            "it with --cfg-options paper_rule=None, or let the benchmark's cfg say so"
+        )
     folds = make_folds(protocol, samples, classes)
     untrained = [fold.name for fold in folds if not fold.train]
     if untrained and way_of(config) != "predicts":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vidsuite_core.engine.order import Order
 from vidsuite_core.errors import DataNotReady, UsageError
 from vidsuite_core.plugins import CORE, Plugin
+from vidsuite_core.protocols import as_given, withheld
 from vidsuite_core.results.cell import Cell
 from vidsuite_core.runner.plan import folds_of, plan_cells
 from vidsuite_core.runner.schedule import Planned
@@ -150,7 +151,7 @@ class Planner:
         """The cells on a dataset that is ready; `notes` are what each cell's record says of its data."""
         from vidsuite_core.engine.config import settle
 
-        samples = dataset.samples()
+        samples = self._samples(handle, dataset)
         if not samples:
             raise DataNotReady(f"dataset {handle.key} has no samples; {dataset.how_to_get()}")
         planned = []
@@ -190,6 +191,14 @@ class Planner:
                 for place, cell in enumerate(cells)
             ]
         return planned
+
+    def _samples(self, handle: DatasetHandle, dataset: Dataset) -> Sequence[Any]:
+        """The dataset's samples, as far as their labels are not kept back."""
+        protocol = self.definition.protocol_of(handle.key, self.options.preset)
+        task = resolve(self.task.spec.builder)
+        if withheld(protocol) and not task.answers:
+            raise UsageError(f"task {self.task.spec.name} cannot do without labels, so that none can be kept back")
+        return as_given(protocol, dataset.samples())
 
     def _notes(self, handle: DatasetHandle, dataset: Dataset) -> list[str]:
         """What every cell's record says of its data."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _NOT_TOLD = {
     "attempt", "created", "cell", "cell_id", "score_id", "score_key", "device", "code", "command", "weights", "log_end",
-    "files", "schema_version",
+    "files", "schema_version", "holder",
 }  # fmt: skip
 """Fields of a record that the plan and the store know, and no cell."""
 LOG_LINES = 20

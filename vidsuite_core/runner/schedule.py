@@ -57,7 +57,7 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Whether the cell has scores."""
+        """Whether the cell has scores, or predictions where labels are kept back."""
         return self.attempt is not None and self.attempt.record.status == "ok"
 
 

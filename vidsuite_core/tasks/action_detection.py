@@ -68,6 +68,7 @@ class ActionDetection(Task):
     streamer = "vidsuite_core.engine.streaming:KeyFrameStreamer"
     unit = "recording"
     forms = ("coco", "ava", "tubes")
+    answers = ("position", "size", "offset", "box", "score", "class")
     scores: ClassVar[tuple[ScoreInfo, ...]] = (
         ScoreInfo("frame_map", "frame-mAP @0.5"),
         ScoreInfo("video_map", "video-mAP @0.5"),
@@ -91,8 +92,11 @@ class ActionDetection(Task):
     def targets(self, samples: Sequence[KeyFrameSample]) -> dict[str, np.ndarray]:
         """`position`, and each sample's `boxes` (n, 4) and `classes` (n,)."""
         offset, box, label = flattened([sample.boxes for sample in samples], [sample.classes for sample in samples])
-        position = np.array([sample.index for sample in samples], np.int64)
-        return {"position": position, "true_offset": offset, "true_box": box, "true_class": label}
+        return {**self.places(samples), "true_offset": offset, "true_box": box, "true_class": label}
+
+    def places(self, samples: Sequence[KeyFrameSample]) -> dict[str, np.ndarray]:
+        """`position`."""
+        return {"position": np.array([sample.index for sample in samples], np.int64)}
 
     def predictions(self, outputs: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         """From each output's `pred_instances`: `bboxes` (m, 4), `scores` (m,), `labels` (m,), as mmdet names them.
@@ -113,6 +117,13 @@ class ActionDetection(Task):
 
     def check(self, arrays: Arrays) -> None:
         """See `Task.check`."""
+        self.check_answers(arrays)
+        self._check_boxes(arrays, "true_offset")
+        if not len(arrays["true_class"]):
+            raise VidsuiteError("predictions have no true box at all")
+
+    def check_answers(self, arrays: Arrays) -> None:
+        """See `Task.check_answers`."""
         count = check_samples(arrays)
         position = require(arrays, "position", "iu", count)
         size = require(arrays, "size", "iu", count, 2)
@@ -125,18 +136,23 @@ class ActionDetection(Task):
             raise VidsuiteError(
                 "predictions name a frame twice: 'recording' and 'position' of two samples are the same"
             )
-        for offset, (box, *columns) in _RAGGED.items():
-            rows = require(arrays, box, "f", None, 4).astype(np.float64)
-            _check_offset(require(arrays, offset, "iu", count + 1).astype(np.int64), len(rows), offset)
-            if not np.isfinite(rows).all() or np.abs(rows).max(initial=0) > 2**31:
-                raise VidsuiteError(f"predictions' {box!r} holds boxes that are not finite, or beyond any frame")
-            for column in columns:
-                require(arrays, column, "f" if column == "score" else "iu", len(rows))
-        labels = [arrays[name].astype(np.int64) for name in ("true_class", "class")]
-        if any(((label < 0) | (label >= len(self.classes))).any() for label in labels):
+        self._check_boxes(arrays, "offset")
+        if not np.isfinite(arrays["score"]).all():
+            raise VidsuiteError("predictions' scores are not finite")
+
+    def _check_boxes(self, arrays: Arrays, offset: str) -> None:
+        """Check the boxes that `offset` divides among the frames."""
+        box, *columns = _RAGGED[offset]
+        rows = require(arrays, box, "f", None, 4).astype(np.float64)
+        places = require(arrays, offset, "iu", len(arrays["sample_id"]) + 1)
+        _check_offset(places.astype(np.int64), len(rows), offset)
+        if not np.isfinite(rows).all() or np.abs(rows).max(initial=0) > 2**31:
+            raise VidsuiteError(f"predictions' {box!r} holds boxes that are not finite, or beyond any frame")
+        for column in columns:
+            require(arrays, column, "f" if column == "score" else "iu", len(rows))
+        label = arrays[columns[-1]].astype(np.int64)
+        if ((label < 0) | (label >= len(self.classes))).any():
             raise VidsuiteError(f"predictions have a class outside the {len(self.classes)} classes")
-        if not np.isfinite(arrays["score"]).all() or not len(labels[0]):
-            raise VidsuiteError("predictions' scores are not finite, or there is no true box at all")
 
     def take(self, arrays: Arrays, rows: np.ndarray) -> dict[str, np.ndarray]:
         """See `Task.take`; boxes go with their frames."""

@@ -75,6 +75,10 @@ class Task(ABC):
     outputs: ClassVar[str] = ""
     """What `Task.reducer` can write beside the predictions, as "label maps (PNG)"; empty where nothing is."""
 
+    answers: ClassVar[tuple[str, ...]] = ()
+    """The arrays that are stored, beside those of all tasks, of samples whose labels are kept back; empty where the
+    task cannot do without labels."""
+
     streamer: ClassVar[str] = ""
     """The `vidsuite_core.engine.streaming.Streamer` of the task, as "module:class"; empty where it has none."""
 
@@ -98,6 +102,27 @@ class Task(ABC):
     def predictions(self, outputs: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         """The model's outputs as arrays; each is what the reducer made of an mmengine data element's dict, in the
         samples' order."""
+
+    def places(self, samples: Sequence[Any]) -> dict[str, np.ndarray]:
+        """The arrays among `answers` that say where and when samples are, known without their labels."""
+        return {}
+
+    def answerer(self, samples: Sequence[Any], keep: Path | None = None) -> Reducer:
+        """As `reducer`, of samples whose labels are kept back."""
+        return Reducer()
+
+    def answered(self, outputs: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+        """As `predictions`, of what the answerer made of outputs: with `places` the arrays of `answers`."""
+        return self.predictions(outputs)
+
+    def check_answers(self, arrays: Arrays) -> None:
+        """Raise `VidsuiteError` unless the arrays of `answers` have their form (they may come from strangers)."""
+        raise VidsuiteError(f"task {self.name} cannot do without the labels of what it scores")
+
+    def joined(self, arrays: Arrays, samples: Sequence[Any]) -> dict[str, np.ndarray]:
+        """The arrays of `answers`, checked, with the labels of their samples, in their order: as if these had been
+        there. What is scored then is what a run with labels would have stored."""
+        return {**arrays, **self.targets(samples)}
 
     @abstractmethod
     def check(self, arrays: Arrays) -> None:
@@ -254,6 +279,12 @@ def require(arrays: Arrays, name: str, kind: str, *shape: int | None) -> np.ndar
             f"predictions' {name!r} is {value.dtype} {value.shape}, expected kind {kind!r} and {wanted}"
         )
     return value
+
+
+def refuse_hollow(arrays: Arrays) -> None:
+    """Raise `VidsuiteError` where items have no bytes."""
+    if hollow := [name for name, value in arrays.items() if value.dtype.itemsize == 0]:
+        raise VidsuiteError(f"predictions' {hollow[0]!r} has items of no bytes, of which any number fits a small file")
 
 
 def check_samples(arrays: Arrays) -> int:

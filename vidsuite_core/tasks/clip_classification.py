@@ -58,6 +58,7 @@ class ClipClassification(Task):
     first_score = "macro_f1"
     subject_score = "accuracy"
     streamer = "vidsuite_core.engine.streaming:ClipStreamer"
+    answers = ("prob",)
     scores: ClassVar[tuple[ScoreInfo, ...]] = tuple(
         ScoreInfo(f"{level}/{m.name}", f"{m.title} ({level}s)", in_tables=False) if level else m
         for level in LEVELS
@@ -74,14 +75,18 @@ class ClipClassification(Task):
         return {"prob": np.stack(rows) if rows else np.zeros((0, len(self.classes)), np.float32)}
 
     def check(self, arrays: Arrays) -> None:
-        """See `Task.check`: probabilities are finite, within [0, 1] and sum to 1 within 1e-3."""
+        """See `Task.check`; of probabilities `check_answers`."""
+        self.check_answers(arrays)
+        target = require(arrays, "target", "iu", len(arrays["sample_id"]))
+        if ((target < 0) | (target >= len(self.classes))).any():
+            raise VidsuiteError(f"predictions have a target outside the {len(self.classes)} classes")
+
+    def check_answers(self, arrays: Arrays) -> None:
+        """See `Task.check_answers`: probabilities are finite, within [0, 1] and sum to 1 within 1e-3."""
         count = check_samples(arrays)
-        target = require(arrays, "target", "iu", count)
         prob = require(arrays, "prob", "f", count, len(self.classes))
         if count == 0:
             raise VidsuiteError("predictions hold no sample")
-        if ((target < 0) | (target >= len(self.classes))).any():
-            raise VidsuiteError(f"predictions have a target outside the {len(self.classes)} classes")
         sound = np.isfinite(prob).all() and (prob >= 0).all() and np.abs(prob.sum(axis=1) - 1).max() < 1e-3
         if not sound:
             raise VidsuiteError("predictions' probabilities are not finite numbers in [0, 1] that sum to 1")

@@ -90,7 +90,8 @@ def key_frame_picture(
 ) -> np.ndarray:
     """The key frame with its true boxes in white, and over them the predicted ones of a score that is worth a look."""
     frame = Reader().frame(sample.footage, sample.index, RGB_FRAMES)
-    drawn = with_boxes(_fit(frame, 1), sample.boxes, [_TRUE] * len(sample.boxes), frame.shape[1], thick=3)
+    true = sample.boxes or ()
+    drawn = with_boxes(_fit(frame, 1), true, [_TRUE] * len(true), frame.shape[1], thick=3)
     return with_detections(drawn, prediction, palette, classes, frame.shape[1])
 
 

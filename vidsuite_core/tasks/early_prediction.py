@@ -57,6 +57,7 @@ class EarlyPrediction(Task):
     first_score = "accuracy_auc"
     subject_score = "kept_accuracy"
     streamer = "vidsuite_core.engine.streaming:MomentStreamer"
+    answers = ("prob", "counts", "time", "whole")
     scores: ClassVar[tuple[ScoreInfo, ...]] = (
         ScoreInfo("accuracy_auc", "AUC of the accuracy curve"),
         ScoreInfo("kept_auc", "the same, ended ones kept"),
@@ -74,14 +75,17 @@ class EarlyPrediction(Task):
     )
 
     def targets(self, samples: Sequence[MomentsSample]) -> dict[str, np.ndarray]:
-        """`target`, `counts`, `time` and `whole` of each sample's `label`, `counts`, `moments` and recording."""
+        """`target` of each sample's `label`, and its `places`."""
+        return {"target": np.array([sample.label for sample in samples], dtype=np.int64), **self.places(samples)}
+
+    def places(self, samples: Sequence[MomentsSample]) -> dict[str, np.ndarray]:
+        """`counts`, `time` and `whole` of each sample's `counts`, `moments` and recording."""
         counts = np.stack([np.asarray(sample.counts, dtype=bool) for sample in samples])
         time = np.full(counts.shape, np.nan)
         for row, sample in enumerate(samples):
             ends = [sample.footage.time(stop - 1) / 3600 for start, stop in sample.moments if start < stop]
             time[row, counts[row]] = ends
         return {
-            "target": np.array([sample.label for sample in samples], dtype=np.int64),
             "counts": counts,
             "time": time,
             "whole": np.array([_length(sample) / 3600 for sample in samples]),
@@ -93,16 +97,21 @@ class EarlyPrediction(Task):
 
     def check(self, arrays: Arrays) -> None:
         """See `Task.check`."""
+        self.check_answers(arrays)
+        if not np.isin(require(arrays, "target", "iu", len(arrays["sample_id"])), (0, 1)).all():
+            raise VidsuiteError("predictions need targets 0 or 1")
+
+    def check_answers(self, arrays: Arrays) -> None:
+        """See `Task.check_answers`: chances are chances, and times rise."""
         count = check_samples(arrays)
-        target = require(arrays, "target", "iu", count)
         prob = require(arrays, "prob", "f", count, None)
         counts = require(arrays, "counts", "b", count, prob.shape[1])
         time = require(arrays, "time", "f", count, prob.shape[1]).astype(np.float64)
         whole = require(arrays, "whole", "f", count).astype(np.float64)
         if count == 0 or prob.shape[1] < 2 or not counts.any(axis=1).all():
             raise VidsuiteError("predictions hold no sample, fewer than two moments, or a sample of which none counts")
-        if not np.isin(target, (0, 1)).all() or not np.isfinite(prob).all() or prob.min() < 0 or prob.max() > 1:
-            raise VidsuiteError("predictions need targets 0 or 1 and probabilities in [0, 1]")
+        if not np.isfinite(prob).all() or prob.min() < 0 or prob.max() > 1:
+            raise VidsuiteError("predictions need probabilities in [0, 1]")
         known = np.isfinite(time)
         if (known != counts).any() or not (np.isfinite(whole) & (whole > 0) & (whole < 1e5)).all():
             raise VidsuiteError("predictions' 'time' must be hours where a moment counts, and NaN elsewhere")

@@ -13,6 +13,8 @@ Stored arrays, for N labelled frames and K classes; pixels whose true label is v
 - `latency` (N,): seconds that the prediction took; NaN where it was not timed.
 - `position` (N,), `fps` (N,): the frame's index in its sequence (`recording`), and the sequence's frames per second.
 
+Where labels are kept back nothing can be counted yet: then predicted label maps are stored (`segmentation_answers`).
+
 First score: mIoU over the whole set.
 """
 
@@ -34,6 +36,7 @@ from vidsuite_core.tasks.base import (
     spread,
     unit_sums,
 )
+from vidsuite_core.tasks.segmentation_answers import ANSWERS, FrameAnswerer, as_arrays, check_maps, counted
 from vidsuite_core.tasks.segmentation_counts import boundary_f1, class_counts, class_iou, mean_iou, nan_mean, ratio
 from vidsuite_core.tasks.segmentation_reducer import LAGS, FrameReducer, label_map_name, read_label_map
 from vidsuite_core.tasks.shown import Lines, Shown, confusion
@@ -81,6 +84,7 @@ class VideoSegmentation(Task):
     version = 2
     first_score = "miou"
     outputs = "label maps (PNG)"
+    answers = ("position", "fps", *ANSWERS)
     streamer = "vidsuite_core.engine.segmenter:Segmenter"
     scores: ClassVar[tuple[ScoreInfo, ...]] = (
         ScoreInfo("miou", "mIoU"),
@@ -94,7 +98,11 @@ class VideoSegmentation(Task):
     )
 
     def targets(self, samples: Sequence[FrameSample]) -> dict[str, np.ndarray]:
-        """`position` and `fps`; the truth's pixels are in the counts, and label maps are not stored."""
+        """`places`; the truth's pixels are in the counts, and label maps are not stored."""
+        return self.places(samples)
+
+    def places(self, samples: Sequence[FrameSample]) -> dict[str, np.ndarray]:
+        """`position` and `fps`."""
         return {
             "position": np.array([sample.index for sample in samples], np.int32),
             "fps": np.array([sample.footage.fps for sample in samples], np.float64),
@@ -110,6 +118,29 @@ class VideoSegmentation(Task):
             name: np.array([output[name] for output in outputs], dtype).reshape(len(outputs), *shape)
             for name, (dtype, shape) in self._form().items()
         }
+
+    def answerer(self, samples: Sequence[FrameSample], keep: Path | None = None) -> FrameAnswerer:
+        """See `Task.answerer`: the predicted label maps that a frame's counts need, and in `keep` its own as PNG."""
+        return FrameAnswerer(len(self.classes), keep)
+
+    def answered(self, outputs: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+        """See `Task.answered`."""
+        return as_arrays(outputs)
+
+    def check_answers(self, arrays: Arrays) -> None:
+        """See `Task.check_answers`; label maps are looked at when they are joined with the labels."""
+        count = check_samples(arrays)
+        position = require(arrays, "position", "iu", count)
+        if count == 0 or (position < 0).any() or (position > MAX_PIXELS).any():
+            raise VidsuiteError(f"predictions hold no frame, or a position below 0 or above {MAX_PIXELS}")
+        _check_times(arrays, count)
+        check_maps(arrays)
+
+    def joined(self, arrays: Arrays, samples: Sequence[FrameSample]) -> dict[str, np.ndarray]:
+        """See `Task.joined`: the label maps go through the reducer, as they did when they were predicted."""
+        outputs = counted(arrays, samples, self.reducer(samples), len(self.classes))
+        own = {name: arrays[name] for name in ("sample_id", "subject", "recording")}
+        return {**own, **self.places(samples), **self.predictions(outputs)}
 
     def _form(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Kind and shape of what is stored of a frame's prediction."""
@@ -134,12 +165,7 @@ class VideoSegmentation(Task):
                 raise VidsuiteError(f"predictions' {name!r} holds numbers below 0 or above {MAX_PIXELS}")
         if not arrays["confusion"].any():
             raise VidsuiteError("predictions' 'confusion' counts no pixel")
-        latency, fps = (arrays[name].astype(float) for name in ("latency", "fps"))  # of float16, limits overflow
-        if ((latency < LATENCIES[0]) | (latency > LATENCIES[1])).any():
-            low, high = LATENCIES
-            raise VidsuiteError(f"predictions' 'latency' must be {low:g} to {high:g} seconds, or NaN if not timed")
-        if not ((fps > 0) & (fps <= MAX_FPS)).all():
-            raise VidsuiteError(f"predictions' 'fps' must be above 0 and at most {MAX_FPS:g}")
+        _check_times(arrays, count)
         _check_counts({name: arrays[name].astype(np.int64) for name, (kind, _) in form.items() if kind[0] == "i"})
         _check_runs(arrays["recording"], arrays["position"].astype(np.int64), arrays["lags"].astype(np.int64))
 
@@ -216,7 +242,8 @@ class VideoSegmentation(Task):
         """
         if output is None:
             raise VidsuiteError("label maps are not among the stored arrays; run with --keep outputs")
-        return {"labels": read_label_map(output, len(self.classes), self.output_name(str(arrays["sample_id"][index])))}
+        name = f"{self.output_name(str(arrays['sample_id'][index]))} of its kept outputs"
+        return {"labels": read_label_map(output, len(self.classes), name)}
 
     def output_name(self, sample_id: str) -> str:
         """See `Task.output_name`."""
@@ -271,6 +298,15 @@ def _scores(sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         "pixel_accuracy": ratio(every[..., 0], every[..., 1]),
         **{name: ratio(sums[name][..., 0], sums[name][..., 1]) for name in means},
     }
+
+
+def _check_times(arrays: Arrays, count: int) -> None:
+    latency, fps = (require(arrays, name, "f", count).astype(float) for name in ("latency", "fps"))  # float16 overflows
+    if ((latency < LATENCIES[0]) | (latency > LATENCIES[1])).any():
+        low, high = LATENCIES
+        raise VidsuiteError(f"predictions' 'latency' must be {low:g} to {high:g} seconds, or NaN if not timed")
+    if not ((fps > 0) & (fps <= MAX_FPS)).all():
+        raise VidsuiteError(f"predictions' 'fps' must be above 0 and at most {MAX_FPS:g}")
 
 
 def _check_counts(arrays: Arrays) -> None:

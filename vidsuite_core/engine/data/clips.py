@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class ClipDataset(SampleDataset):
     """Clips through a pipeline of transforms, which begins with `vidsuite.ReadClip` or mmaction2's SampleFrames.
 
-    A sample enters the pipeline as a dict of `sample`, `label`, and mmaction2's `start_index`, `total_frames`,
-    `modality` and, where the recording is a video file, `filename`.
+    A sample enters the pipeline as a dict of `sample`, `label` (unless it is kept back), and mmaction2's `start_index`,
+    `total_frames`, `modality` and, where the recording is a video file, `filename`.
     """
 
     def entry(self, sample: ClipSample) -> dict[str, Any]:
@@ -32,7 +32,7 @@ class ClipDataset(SampleDataset):
         source = sample.footage.planes[0]
         return {
             "sample": sample,
-            "label": sample.label,
+            **({"label": sample.label} if sample.labelled else {}),
             "start_index": sample.footage.first + sample.start,
             "total_frames": len(sample),
             "modality": "RGB",

@@ -38,7 +38,8 @@ class FrameDataset(SampleDataset):
     Args:
         samples: of one dataset, a sequence's in order.
         lead: up to so many frames before each sample are items as well, even those that are no samples: networks
-            with a memory need them, and streaming scores. They bear void labels and `scored` False.
+            with a memory need them, and streaming scores. They bear `scored` False and void labels; void are also
+            those of samples whose labels are kept back.
     """
 
     def __init__(self, samples: Sequence[FrameSample], pipeline: Sequence[Any], lead: int = 0) -> None:
@@ -95,7 +96,10 @@ class ReadFrame:
         """See the class."""
         frame: Frame = results["frame"]
         image = shared_reader().frame(frame.footage, frame.index, self.framing)
-        labels = self._labels(frame.sample) if frame.sample else np.full(image.shape[:2], VOID, np.uint8)
+        if frame.sample is not None and frame.sample.labelled:
+            labels = self._labels(frame.sample)
+        else:
+            labels = np.full(image.shape[:2], VOID, np.uint8)
         results |= {"img": image, "img_shape": image.shape[:2], "ori_shape": image.shape[:2], "gt_seg_map": labels}
         results["seg_fields"] = ["gt_seg_map"]
         return results

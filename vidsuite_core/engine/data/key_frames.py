@@ -23,12 +23,11 @@ if TYPE_CHECKING:
 class KeyFrameDataset(SampleDataset):
     """Key frames through a pipeline, from `vidsuite.ReadKeyFrame` to `vidsuite.PackKeyFrame` or mmdet's PackDetInputs.
 
-    Items are `inputs` and `data_samples`, mmdet's DetDataSample: `gt_instances` holds `bboxes` (n, 4) xyxy in pixels of
-    the inputs and `labels` (n,), and its metainfo `sample_id`, `ori_shape`, `img_shape` and `scale_factor` (width,
-    height), and `sequence` and `position`, by which a network with a memory tells which key frames follow on each
-    other: in steps of the distance from one key frame to the next. A detector predicts in pixels of the frame as it
-        was,
-    which is what mmdet's do with `rescale`.
+    Items are `inputs` and `data_samples`, mmdet's DetDataSample: `gt_instances` (unless labels are kept back) holds
+    `bboxes` (n, 4) xyxy in pixels of the inputs and `labels` (n,), and its metainfo `sample_id`, `ori_shape`,
+    `img_shape` and `scale_factor` (width, height), and `sequence` and `position`, by which a network with a memory
+    tells which key frames follow on each other: in steps of the distance from one key frame to the next. A detector
+    predicts in pixels of the frame as it was, which is what mmdet's do with `rescale`.
     """
 
     def __init__(self, samples: Sequence[KeyFrameSample], pipeline: Sequence[Any]) -> None:
@@ -62,7 +61,8 @@ class ReadKeyFrame:
 
     `clip` is uint8 (T, H, W, C), its last frame the key frame; frames before the recording's first are the first one.
     As mmdet's transforms take them, there are also `img` (H, W, C), the key frame, RGB unlike mmdet's own; `gt_bboxes`
-    float32 (n, 4) and `gt_bboxes_labels` int64 (n,); `img_shape`, `ori_shape` and `scale_factor`.
+    float32 (n, 4) and `gt_bboxes_labels` int64 (n,), unless they are kept back; `img_shape`, `ori_shape` and
+    `scale_factor`.
 
     Args:
         length: T; 1 for detectors of single frames.
@@ -102,13 +102,16 @@ class ReadKeyFrame:
         clip = shared_reader().read(sample.footage, indices, self.framing)
         height, width = frame_size(sample.footage)
         shown = clip.shape[1:3]
-        boxes = np.array(sample.boxes, np.float32).reshape(-1, 4)
+        truth = {}
+        if sample.labelled:
+            boxes = np.array(sample.boxes, np.float32).reshape(-1, 4)
+            truth["gt_bboxes"] = self.framing.boxes(boxes, width, height)
+            truth["gt_bboxes_labels"] = np.array(sample.classes, np.int64)
         return {
             **results,
+            **truth,
             "clip": clip,
             "img": clip[-1],
-            "gt_bboxes": self.framing.boxes(boxes, width, height),
-            "gt_bboxes_labels": np.array(sample.classes, np.int64),
             "ori_shape": (height, width),
             "img_shape": shown,
             "scale_factor": (shown[1] / width, shown[0] / height),
@@ -135,6 +138,7 @@ class PackKeyFrame:
         from mmengine.structures import InstanceData
 
         sample = DetDataSample(metainfo={name: results[name] for name in self.meta})
-        boxes, labels = torch.from_numpy(results["gt_bboxes"]), torch.from_numpy(results["gt_bboxes_labels"])
-        sample.gt_instances = InstanceData(bboxes=boxes, labels=labels)
+        if "gt_bboxes" in results:
+            boxes, labels = torch.from_numpy(results["gt_bboxes"]), torch.from_numpy(results["gt_bboxes_labels"])
+            sample.gt_instances = InstanceData(bboxes=boxes, labels=labels)
         return {"inputs": to_tensor(results["clip"], "THWC", self.layout, self.mean, self.std), "data_samples": sample}

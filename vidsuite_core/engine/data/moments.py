@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 class MomentsDataset(SampleDataset):
     """Recordings in moments through a pipeline, from `vidsuite.ReadMoments` to `vidsuite.PackMoments`.
 
-    Items are `inputs` float32 (T, m, C, H, W), 0 where a moment is padded, and `data_samples` with `gt_label` (1,),
-    `counts`, a BoolTensor (T,) that is False where a moment is padded, and `sample_id` and `times` in their meta.
+    Items are `inputs` float32 (T, m, C, H, W), 0 where a moment is padded, and `data_samples` with `gt_label` (1,)
+    (unless it is kept back), `counts`, a BoolTensor (T,) that is False where a moment is padded, and `sample_id` and
+    `times` in their meta.
     """
 
     def entry(self, sample: MomentsSample) -> dict[str, Any]:
-        """`sample` and `label`."""
-        return {"sample": sample, "label": sample.label}
+        """`sample`, and `label` unless it is kept back."""
+        return {"sample": sample, **({"label": sample.label} if sample.labelled else {})}
 
 
 @TRANSFORMS.register_module()

@@ -51,9 +51,13 @@ class SampleDataset(TorchDataset[dict[str, Any]]):
 
 
 def data_sample(sample: Any, **fields: Any) -> BaseDataElement:
-    """A data element with `sample_id` (meta) and `gt_label` (1,), as mmaction2's ActionDataSample has it."""
+    """A data element with `sample_id` (meta) and `gt_label` (1,), as mmaction2's ActionDataSample has it.
+
+    A sample whose label is kept back has no `gt_label`.
+    """
     element = BaseDataElement(metainfo={"sample_id": sample.id})
-    element.gt_label = torch.tensor([sample.label])
+    if sample.labelled:
+        element.gt_label = torch.tensor([sample.label])
     for name, value in fields.items():
         element.set_field(value, name)
     return element
