@@ -174,7 +174,6 @@ def labels_here(suite: Suite) -> list[tuple[str, str, str, str]]:
     return found
 
 
-@lru_cache(maxsize=4)  # of many attempts on the same data
 def _read(
     suite: Suite, benchmark: str, dataset: str, preset: str, root: Path | None
 ) -> tuple[Dataset, str, Sequence[Any]]:
@@ -182,7 +181,13 @@ def _read(
         if name not in set(getattr(suite, kind)):
             raise VidsuiteError(f"its {kind[:-1]} {name} is not installed here")
     handle = suite.datasets[dataset]
-    opened = handle.open(root, **suite.benchmarks[benchmark].definition().options(handle.key, preset))
+    options = suite.benchmarks[benchmark].definition().options(handle.key, preset)
+    return _opened(suite, dataset, handle.open(root, **options).root, json.dumps(options))
+
+
+@lru_cache(maxsize=4)  # of many attempts on the same data
+def _opened(suite: Suite, dataset: str, root: Path, options: str) -> tuple[Dataset, str, Sequence[Any]]:
+    opened = suite.datasets[dataset].open(root, **json.loads(options))
     if not opened.is_ready():
         raise VidsuiteError(f"the data of {dataset} are not below {opened.root}")
     return opened, opened.fingerprint(), opened.samples()
