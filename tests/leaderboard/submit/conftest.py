@@ -50,6 +50,7 @@ def toys(toy_withheld_path: Path, places: Places, monkeypatch: pytest.MonkeyPatc
     """The toys are installed, and the data are a user's, without test labels."""
     monkeypatch.syspath_prepend(str(toy_withheld_path))
     monkeypatch.setenv("VIDSUITE_CACHE", str(places.user))
+    monkeypatch.setattr("vidsuite_leaderboard.collect._suite", vs.load)  # not the one that earlier tests had
 
 
 @pytest.fixture(scope="session")
