@@ -44,6 +44,18 @@ def test_every_network_is_a_model_with_a_config(suite):
             assert "param_scheduler" not in config
 
 
+@pytest.mark.parametrize("preset", ["quick", "medium"])
+def test_small_presets_differ_in_what_is_seen_alone(suite, preset):
+    budgets = set()
+    for name in NETWORKS:
+        config = cell_config(suite.models[f"blastocyst_dnn/{name}"].spec.config, preset, [], {}, "fp32")
+        budgets.add((config["train_cfg"]["max_iters"], config["train_dataloader"]["batch_size"], config["field"]))
+        assert config["frames"] == (16 if NETWORKS[name].clips else 1)
+        assert config["size"] >= (75 if name == "inception_v3" else 32)
+        assert config["param_scheduler"][0]["total_steps"] == config["train_cfg"]["max_iters"]
+    assert len(budgets) == 1
+
+
 def test_initial_weights_are_known_to_the_suite(suite):
     for handle in suite.models.of_plugin("blastocyst_dnn"):
         for name in handle.spec.weights:

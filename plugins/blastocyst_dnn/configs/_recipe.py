@@ -23,8 +23,8 @@ default_hooks = dict(checkpoint=dict(interval=500), logger=dict(type='LoggerHook
 _small = dict(num_workers=0, persistent_workers=False, batch_size=8)
 presets = dict(
     quick=dict(
-        size=48, train_dataloader=_small, val_dataloader=_small, train_cfg=dict(max_iters=150),
+        size=32, field=0.7, train_dataloader=_small, val_dataloader=_small, train_cfg=dict(max_iters=150),
         param_scheduler=[dict(type='OneCycleLR', eta_max=1e-3, total_steps=150, by_epoch=False)]),
     medium=dict(
-        size=64, train_dataloader=_small, val_dataloader=_small, train_cfg=dict(max_iters=300),
+        size=64, field=0.7, train_dataloader=_small, val_dataloader=_small, train_cfg=dict(max_iters=300),
         param_scheduler=[dict(type='OneCycleLR', eta_max=1e-3, total_steps=300, by_epoch=False)]))

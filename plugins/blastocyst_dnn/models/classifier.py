@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vidsuite_core.engine.accelerated import Part
 from vidsuite_core.engine.fitting import Items, stacked
 from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.networks.classifier import ClipClassifier, Samples
@@ -40,6 +41,10 @@ class Classifier(ClipClassifier):
         super().__init__(num_classes, loss="cross_entropy", **classifier)
         self.network = build(network, num_classes, in_channels, initial=pretrained)
         self.clips = NETWORKS[network].clips
+
+    def inference_parts(self) -> list[Part]:
+        """See `vidsuite_core.engine.accelerated`: the network, for batches of any number."""
+        return [Part(self.network, {0: (0,)})]
 
     def logits(self, inputs: Tensor, data_samples: Samples | None = None) -> Tensor:
         """(B, C, T, H, W) -> (B, K)."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import resnet18
 
+from vidsuite_core.engine.accelerated import Part
 from vidsuite_core.engine.fitting import Items
 from vidsuite_core.errors import UsageError
 from vidsuite_core.networks.initial import bare, load_initial, take_channels
@@ -67,6 +68,10 @@ class PhaseNet(BaseModel):
         if pretrained is not None:
             state = bare(load(Path(pretrained)))
             load_initial(self.network.encoder, state, str(pretrained), first="conv1", fresh=("fc.",))
+
+    def inference_parts(self) -> list[Part]:
+        """See `vidsuite_core.engine.accelerated`: the encoder, in which nearly all the work is."""
+        return [Part(self.network.encoder, {0: (0,)})]
 
     def forward(self, inputs: Sequence[Tensor], data_samples: Samples | None = None, mode: str = "tensor") -> Any:
         """See mmengine's BaseModel: `inputs` are recordings (T, 1, H, W); "predict" sets `pred_score` (T, K)."""
