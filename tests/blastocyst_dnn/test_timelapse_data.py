@@ -119,7 +119,7 @@ def test_each_kind_of_change_can_be_left_out():
 
 def test_measures_are_hours_and_intervals_up_to_the_cut_off():
     events = {"tPNf": 22.0, "t2": 25.0, "t3": 36.0, "t4": 37.5, "t5": 48.0, "t8": 55.0, "tB": 110.0}
-    one = SimpleNamespace(id="e", label=1, events=events)
+    one = SimpleNamespace(id="e", label=1, labelled=True, events=events)
     item = PackEvents(until=50)({"sample": one})
     found = dict(zip([*EVENTS, *INTERVALS], item["inputs"].tolist(), strict=True))
     assert found["t2"] == 25
