@@ -34,6 +34,7 @@ def set_up(mark: str) -> str:
 USERS_OWN = (
     "data import", "vidsuite crops", "--dataset", "seizure_search", "vidsuite stream", "leaderboard serve",
     "leaderboard pictures", "vidsuite submit", "vidsuite reproduce", "leaderboard/published", "ward", "scored",
+    "vidsuite runs",
 )  # fmt: skip
 """What takes a user's own data, or hours: parsed, not run. Tests of their own run these on small data."""
 

@@ -17,6 +17,7 @@ from vidsuite_core.support.text import printable, show_anywhere
 
 COMMANDS = {
     "bench": ("vidsuite_core.cli.bench:bench", "Run a benchmark's cells and show the table."),
+    "runs": ("vidsuite_core.cli.runs:runs", "Look at runs that are under way, and steer them."),
     "list": ("vidsuite_core.cli.catalogue:list_", "List plugins, tasks, datasets, models or benchmarks."),
     "show": ("vidsuite_core.cli.catalogue:show", "Show what is known of a name."),
     "report": ("vidsuite_core.cli.results:report", "Show the tables of run folders."),

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from vidsuite_core.cli.detach import detached
 from vidsuite_core.cli.numbers import Duration, Finite
 from vidsuite_core.cli.output import answer, stream
 from vidsuite_core.cli.signals import ended_by_signals
@@ -57,16 +58,19 @@ from vidsuite_core.support.text import command, printable
 )  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Run cells even where finished ones could be reused.")
 @click.option("--dry-run", is_flag=True, help="Say what would be run, reused, generated and fetched; do nothing.")
+@click.option("--detach", is_flag=True, help="Run in the background; 'vidsuite runs' looks at it and steers it.")
 @click.option("--offline", is_flag=True, help="Never touch the network.")
 @click.option("--cfg-options", "cfg_options", multiple=True, metavar="K=V", help="Override config fields.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
-def bench(plugin: str | None, offline: bool, as_json: bool, dry_run: bool, **options: Any) -> int:
+def bench(plugin: str | None, offline: bool, as_json: bool, dry_run: bool, detach: bool, **options: Any) -> int:
     """Run a benchmark's cells and show the table.
 
     Finished cells are reused, so the same command goes on where it was stopped. Exit code 1 says that a cell failed,
     or was left out when the budget was spent, which its row says. Ctrl-C or SIGTERM have cells under way save their
     state and end; once more, and they end at once.
     """
+    if detach and not dry_run:
+        return detached(options["out"])
     if offline:
         os.environ["VIDSUITE_OFFLINE"] = "1"
     from rich.console import Console

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from vidsuite_core.errors import UsageError
 from vidsuite_core.results.cell import Cell
 from vidsuite_core.results.store import Store
+from vidsuite_core.runner.control import Control, Steps
 from vidsuite_core.runner.executor import Event, Executor, Resources
 from vidsuite_core.runner.forecast import Forecast, duration
 from vidsuite_core.runner.foresight import Foresight, import_configs
@@ -23,6 +25,7 @@ from vidsuite_core.runner.planner import Planner
 from vidsuite_core.runner.schedule import Outcome, Planned, Schedule
 from vidsuite_core.runner.stop import GRACE, Stop, Why
 from vidsuite_core.specs import resolve
+from vidsuite_core.support.text import command
 
 if TYPE_CHECKING:
     from vidsuite_core.suite import BenchmarkHandle, Suite
@@ -142,13 +145,14 @@ class Session:
 
     def __init__(self, suite: Suite, options: BenchOptions, watcher: Watcher) -> None:
         self.suite, self.options, self.watcher = suite, options, watcher
+        self._steps = Steps(watcher)
         resources = Resources(
             options.devices,
             options.workers_per_device,
             gathered(options.executor_profile, options.executor_options),
             options.dry_run,
         )
-        self._executor: Executor = resolve(suite.executors[options.executor].spec.builder)(resources, watcher)
+        self._executor: Executor = resolve(suite.executors[options.executor].spec.builder)(resources, self._steps)
         self._slots = self._executor.slots()
         self._stop = Stop(grace=options.grace)
         self._ends = time.monotonic() + options.budget if options.budget else None
@@ -199,11 +203,14 @@ class Session:
         schedule = Schedule(store, planned, started, finished, watcher.say, self.options.fresh, self._stop)
         schedule.look_back()
         watcher.expects(schedule.forecast(len(self._slots)))
-        with self._budgeted():
+        control = Control(store.root, schedule, self._steps, command(sys.argv), len(self._slots), len(cells))
+        with control, self._budgeted():
             self._executor.run(schedule)
-        if (why := self._stop.why) is not None:
-            schedule.leave_out(why.reason)
-        return Results(cells, {outcome.cell.cell_id: outcome for outcome in schedule.outcomes})
+            if (why := self._stop.why) is not None:
+                schedule.leave_out(why.reason)
+            results = Results(cells, {outcome.cell.cell_id: outcome for outcome in schedule.outcomes})
+            control.ended(whole=results.ok)
+        return results
 
     @contextmanager
     def _budgeted(self) -> Iterator[None]:

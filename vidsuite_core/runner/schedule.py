@@ -17,13 +17,14 @@ from vidsuite_core.runner.executor import Job
 from vidsuite_core.runner.forecast import Forecast, History, forecast, longest_first, whole_course
 from vidsuite_core.runner.recording import failed_record, make_record, record_or_fault
 from vidsuite_core.runner.reuse import reusable
-from vidsuite_core.runner.stop import Stop
+from vidsuite_core.runner.stop import Stop, Why
 from vidsuite_core.support.files import why
 
 if TYPE_CHECKING:
     from vidsuite_core.engine.order import Order
 
 _POLL = 0.5
+ONE_CELL = Why("interrupted", "this cell was stopped by the user (vidsuite runs stop); the same command goes on")
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,10 @@ class Schedule:
         self._started, self._finished, self._say, self._fresh = started, finished, say, fresh
         self._lock = threading.Lock()
         self._told: set[str] = set()
+        self._stops: dict[str, Stop] = {}
+        self._bad: dict[str, Planned] = {}
+        self.paused = False
+        """Whether no job is handed out for now."""
         self.outcomes: list[Outcome] = []
 
     def look_back(self) -> None:
@@ -121,6 +126,9 @@ class Schedule:
         """See `Jobs.take`."""
         deferred = 0
         while not (stopped() or self.stop.is_set()):
+            if self.paused:
+                time.sleep(_POLL)
+                continue
             with self._lock:
                 if not self._waiting:
                     return None
@@ -174,7 +182,8 @@ class Schedule:
 
     def _job(self, planned: Planned, workspace: Workspace) -> Job:
         order = planned.order(workspace.path)
-        return Job(planned.cell, order, workspace, planned.timeout, planned.code, Stop(self.stop))
+        stop = self._stops[workspace.attempt] = Stop(self.stop)
+        return Job(planned.cell, order, workspace, planned.timeout, planned.code, stop)
 
     def _finished_elsewhere(self, planned: Planned) -> bool:
         """Keep what a job on another machine came to after its run was gone; whether that is good."""
@@ -195,14 +204,14 @@ class Schedule:
         """See `Jobs.give_back`."""
         job.workspace.discard()
         with self._lock:
-            del self._began[job.workspace.attempt]
+            del self._began[job.workspace.attempt], self._stops[job.workspace.attempt]
             self._waiting.appendleft(self._running.pop(job.workspace.attempt))
 
     def finish(self, job: Job, outcome: Mapping[str, Any]) -> None:
         """See `Jobs.finish`; an attempt that cannot be written is reported, and the others go on."""
         with self._lock:
             planned = self._running.pop(job.workspace.attempt)
-            del self._began[job.workspace.attempt]
+            del self._began[job.workspace.attempt], self._stops[job.workspace.attempt]
         if outcome["status"] == "interrupted" and (told := job.stop.why) is not None:
             outcome = {**outcome, "status": told.status, "reason": told.reason}
         record = record_or_fault(planned, job.workspace, outcome)
@@ -215,8 +224,11 @@ class Schedule:
         except OSError as error:
             job.workspace.discard()
             problem = f"its attempt could not be written below {self.store.root}: {why(error, self.store.root)}"
+            self._bad[job.cell.cell_id] = planned
             self._keep(Outcome(job.cell, None, problem=problem))
             return
+        if attempt.record.status != "ok":
+            self._bad[job.cell.cell_id] = planned
         if (seconds := whole_course(attempt.record)) is not None:
             with self._lock:
                 self._history.learn(job.cell, seconds)
@@ -230,25 +242,57 @@ class Schedule:
             problem = "" if reusable else f"not run: {reason}"
             self._keep(Outcome(planned.cell, reusable, reused=reusable is not None, problem=problem))
 
+    @property
+    def waiting(self) -> int:
+        """How many cells wait to be run."""
+        return len(self._waiting)
+
+    def under_way(self) -> list[tuple[Cell, float]]:
+        """The cells under way, and for how many seconds."""
+        now = time.monotonic()
+        with self._lock:
+            return [(planned.cell, now - self._began[attempt]) for attempt, planned in self._running.items()]
+
+    def stop_cell(self, cell_id: str) -> None:
+        """Have cells whose id begins so end, those under way with time to save what they have."""
+        with self._lock:
+            for attempt, planned in self._running.items():
+                if planned.cell.cell_id.startswith(cell_id):
+                    self._stops[attempt].set(ONE_CELL)
+            named = [one for one in self._waiting if one.cell.cell_id.startswith(cell_id)]
+            for planned in named:
+                self._waiting.remove(planned)
+        for planned in named:
+            self._bad[planned.cell.cell_id] = planned
+            self._leave_out(planned, ONE_CELL.reason)
+
+    def retry(self, cell_id: str = "") -> None:
+        """Run again what has failed so far, as far as its id begins so."""
+        with self._lock:
+            for name in [name for name in self._bad if name.startswith(cell_id)]:
+                self._waiting.append(self._bad.pop(name))
+
     def leave_out(self, reason: str) -> None:
         """Keep a row for each cell that is left, which says that it was skipped and why; good attempts are reused."""
         while self._waiting:
-            planned = self._waiting.popleft()
-            cell = planned.cell
-            attempt = None if self._fresh else self._reusable(planned)
-            if attempt is not None:
-                self._keep(Outcome(cell, attempt, reused=True))
-                continue
-            try:
-                if self.store.claimed(cell.plugin, cell.cell_id):
-                    self._keep(Outcome(cell, None, problem=f"another process runs it, and {reason}"))
-                    continue
-                workspace = self.store.begin_beside(cell.plugin, cell.cell_id)
-                record = make_record(planned, workspace, {"status": "skipped", "reason": reason})
-                self._keep(Outcome(cell, workspace.commit(record)))
-            except OSError as error:
-                problem = f"{reason}, which cannot be written: {why(error, self.store.root)}"
-                self._keep(Outcome(cell, None, problem=problem))
+            self._leave_out(self._waiting.popleft(), reason)
+
+    def _leave_out(self, planned: Planned, reason: str) -> None:
+        cell = planned.cell
+        attempt = None if self._fresh else self._reusable(planned)
+        if attempt is not None:
+            self._keep(Outcome(cell, attempt, reused=True))
+            return
+        try:
+            if self.store.claimed(cell.plugin, cell.cell_id):
+                self._keep(Outcome(cell, None, problem=f"another process runs it, and {reason}"))
+                return
+            workspace = self.store.begin_beside(cell.plugin, cell.cell_id)
+            record = make_record(planned, workspace, {"status": "skipped", "reason": reason})
+            self._keep(Outcome(cell, workspace.commit(record)))
+        except OSError as error:
+            problem = f"{reason}, which cannot be written: {why(error, self.store.root)}"
+            self._keep(Outcome(cell, None, problem=problem))
 
     def _reusable(self, planned: Planned) -> Attempt | None:
         """See `reuse.reusable`; says what differs from what was run before."""
