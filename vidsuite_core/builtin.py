@@ -106,6 +106,11 @@ def vidsuite_executors() -> list[ExecutorSpec]:
             summary="jobs of a Slurm cluster, an array of them at a time (vidsuite[slurm])",
             builder="vidsuite_core.runner.slurm:SlurmExecutor",
         ),
+        ExecutorSpec(
+            name="ray",
+            summary="tasks of a Ray cluster, or of a Ray on this machine (vidsuite[ray])",
+            builder="vidsuite_core.runner.ray_cluster:RayExecutor",
+        ),
     ]
 
 

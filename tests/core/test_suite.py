@@ -56,7 +56,7 @@ def test_the_core_brings_four_tasks_and_the_local_executor_through_its_own_hooks
         "core/action_detection",
         "core/video_segmentation",
     ]
-    assert list(suite.executors) == ["core/local", "core/slurm"]
+    assert list(suite.executors) == ["core/local", "core/slurm", "core/ray"]
     assert suite.faults == []
 
 

@@ -108,6 +108,13 @@ def linger(order: Order, report: Report) -> None:
         report("step", number, 20)
 
 
+def count(order: Order, report: Report) -> None:
+    """Takes a second, and says how often it was begun."""
+    with Path(order.root).open("a") as file:
+        file.write(f"{os.getpid()} ")
+    time.sleep(1.5)
+
+
 def say(order: Order, report: Report) -> None:
     print("hello from python")
     subprocess.run(["echo", "hello from a child"], check=True)
@@ -213,8 +220,9 @@ DEEDS: dict[str, Callable[[Order, Report], Any]] = {
     "no_json": lambda order, report: {"set": {1, 2}},
     "too_long": lambda order, report: {"text": "x" * (17 * 2**20)},
     **{deed.__name__: deed for deed in (
-        hang, hang_in_a_forked_child, linger, talk, say, kill_self_leaving_a_child, leave_a_child, close_pipes_and_hang,
-        save, finish_when_told, fail_when_told, with_a_loader, segfault, garbage, flood, note, kill_worker, leak,
+        hang, hang_in_a_forked_child, count, linger, talk, say, kill_self_leaving_a_child, leave_a_child,
+        close_pipes_and_hang, save, finish_when_told, fail_when_told, with_a_loader, segfault, garbage, flood, note,
+        kill_worker, leak,
     )},
 }  # fmt: skip
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from vidsuite_core.cli.clusters import with_address
 from vidsuite_core.cli.detach import detached
 from vidsuite_core.cli.numbers import Duration, Finite
 from vidsuite_core.cli.output import answer, stream
@@ -33,7 +34,8 @@ from vidsuite_core.support.text import command, printable
 @click.option(
     "--workers-per-device", default=1, show_default=True, type=click.IntRange(1), help="Cells that share a device."
 )
-@click.option("--executor", default="local", show_default=True, metavar="NAME", help="Where cells run: local, slurm.")
+@click.option("--executor", default="local", show_default=True, metavar="NAME", help="Where: local, ray, slurm.")
+@click.option("--ray-address", metavar="ADDRESS", help="A Ray cluster: auto, HOST:PORT, or local to start one here.")
 @click.option("--executor-options", multiple=True, metavar="K=V", help="Options of the executor, as partition=gpu.")
 @click.option("--executor-profile", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file with them.")
 @click.option("--out", default="runs", show_default=True, type=click.Path(path_type=Path), help="Run folder.")
@@ -80,6 +82,7 @@ def bench(plugin: str | None, offline: bool, as_json: bool, dry_run: bool, detac
     from vidsuite_core.runner.bench import BenchOptions
     from vidsuite_core.runner.bench import bench as run
 
+    options = with_address(options)
     start = time.monotonic()
     suite = load()
     console = Console(stderr=as_json)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidsuite_core.cli.clusters import with_address
 from vidsuite_core.cli.numbers import Finite
 from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.suite import load
@@ -27,8 +28,9 @@ _SHOWN = 5
 @click.option("--by", default="", metavar="NAME", help="Your name, to be shown; writes a file that can be submitted.")
 @click.option("--devices", default="auto", show_default=True, help="auto, cpu, or GPUs: cuda:0,cuda:1 or UUIDs.")
 @click.option(
-    "--executor", default="local", show_default=True, metavar="NAME", help="Where the cell runs: local, slurm."
+    "--executor", default="local", show_default=True, metavar="NAME", help="Where the cell runs: local, ray, slurm."
 )
+@click.option("--ray-address", metavar="ADDRESS", help="A Ray cluster: auto, HOST:PORT, or local to start one here.")
 @click.option("--executor-options", multiple=True, metavar="K=V", help="Options of the executor, as partition=gpu.")
 @click.option("--executor-profile", type=_PATH, metavar="FILE", help="A TOML file with them.")
 @click.option("--data", type=_PATH, help="Folder of the dataset; by default below the cache.")
@@ -58,6 +60,7 @@ def reproduce(key: str, runs: tuple[Path, ...], by: str, **options: Any) -> int:
     from vidsuite_core.support.paths import atomic_write
 
     _check(by)
+    options = with_address(options)
     suite = load()
     folders = runs or (Path("runs"),)
     recorded = verified(suite, find(folders, key))

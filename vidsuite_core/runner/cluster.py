@@ -47,12 +47,21 @@ class ClusterExecutor(Executor):
     def cancel(self) -> None:
         """Tell all jobs that have not ended to do so."""
 
+    def close(self) -> None:
+        """Leave the cluster: no job is left there, or the run ends by an error."""
+
     def step(self, job: Job, what: str, done: int, total: int) -> None:
         """Pass on how far a job is."""
         self.listener.event(Event(f"job of {job.cell.cell_id}", job.cell, what, done, total))
 
     def run(self, jobs: Jobs) -> None:
         """See `Executor.run`."""
+        try:
+            self._run(jobs)
+        finally:
+            self.close()
+
+    def _run(self, jobs: Jobs) -> None:
         under_way: dict[int, Job] = {}
         beaten = time.monotonic()
         with _Feed(jobs, self.window) as feed:
