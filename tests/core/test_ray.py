@@ -121,12 +121,12 @@ def test_what_can_never_run_is_refused_and_not_waited_for(cluster: Any) -> None:
 
 @pytest.mark.slow
 def test_a_cancelled_cell_has_ended_before_its_folder_is_kept(cluster: Any, tmp_path: Path) -> None:
-    jobs = queue(tmp_path, ["hang"])
+    jobs = queue(tmp_path, ["hang"], timeout=None)
     running = executor(address=cluster.address)
     ended: list[Any] = []
 
     def stop() -> None:
-        until(lambda: len(jobs.pids("0")) == 2, 60)
+        until(lambda: len(jobs.pids("0")) == 2, 120)
         running.cancel()
 
     threading.Thread(target=stop).start()
@@ -146,13 +146,13 @@ def test_a_cancelled_cell_has_ended_before_its_folder_is_kept(cluster: Any, tmp_
 @pytest.mark.slow
 def test_a_node_that_is_killed_in_mid_cell_costs_time_and_nothing_else(cluster: Any, tmp_path: Path) -> None:
     """Ray tries its cell again elsewhere; this test comes last, since a node is gone after it."""
-    jobs = queue(tmp_path, ["count"] * 4)
+    jobs = queue(tmp_path, ["meet"] * 4, timeout=None)
     running = threading.Thread(target=executor(address=cluster.address).run, args=(jobs,))
     running.start()
-    until(lambda: any(jobs.pids(name) for name in "01"), 60)
+    until(lambda: sum(bool(jobs.pids(name)) for name in "0123") == 2, 120)
     lost = cluster.nodes.pop()
     cluster.remove_node(lost, allow_graceful=False)
-    running.join(120)
+    running.join(300)
     assert [jobs.of(name) for name in "0123"] == [("ok", "")] * 4
     tries = {name: len((tmp_path / "runs" / f"{name}.pids").read_text().split()) for name in "0123"}
     assert sorted(tries.values()) == [1, 1, 1, 2]

@@ -108,11 +108,13 @@ def linger(order: Order, report: Report) -> None:
         report("step", number, 20)
 
 
-def count(order: Order, report: Report) -> None:
-    """Takes a second, and says how often it was begun."""
+def meet(order: Order, report: Report) -> None:
+    """Waits for another cell to begin, and then two seconds; says how often it was begun."""
     with Path(order.root).open("a") as file:
         file.write(f"{os.getpid()} ")
-    time.sleep(1.5)
+    while len(list(Path(order.root).parent.glob("*.pids"))) < 2:
+        time.sleep(0.05)
+    time.sleep(2)
 
 
 def say(order: Order, report: Report) -> None:
@@ -220,7 +222,7 @@ DEEDS: dict[str, Callable[[Order, Report], Any]] = {
     "no_json": lambda order, report: {"set": {1, 2}},
     "too_long": lambda order, report: {"text": "x" * (17 * 2**20)},
     **{deed.__name__: deed for deed in (
-        hang, hang_in_a_forked_child, count, linger, talk, say, kill_self_leaving_a_child, leave_a_child,
+        hang, hang_in_a_forked_child, meet, linger, talk, say, kill_self_leaving_a_child, leave_a_child,
         close_pipes_and_hang, save, finish_when_told, fail_when_told, with_a_loader, segfault, garbage, flood, note,
         kill_worker, leak,
     )},

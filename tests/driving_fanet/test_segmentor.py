@@ -131,6 +131,8 @@ def test_the_stream_follows_new_weights(network):
 
 def test_a_frame_s_cost_is_measured_with_the_memory_filled_and_the_network_converted_once(monkeypatch):
     from vidsuite_core.engine import accelerated, cost
+    from vidsuite_core.engine.costed import SAMPLES, WARM_UP
+    from vidsuite_core.engine.speed import Protocol
 
     made, seen = [], []
     real = accelerated.Accelerated
@@ -145,9 +147,7 @@ def test_a_frame_s_cost_is_measured_with_the_memory_filled_and_the_network_conve
             return super().__call__(frames, state)
 
     monkeypatch.setattr(accelerated, "Accelerated", Counted)
-    items = [
-        {"inputs": frames(1)[0], "data_samples": samples([("a", i)])[0]} for i in range(cost.WARM_UP + cost.CALLS + 1)
-    ]
+    items = [{"inputs": frames(1)[0], "data_samples": samples([("a", i)])[0]} for i in range(WARM_UP + SAMPLES)]
     preprocessor = {"type": "mmseg.SegDataPreProcessor", "mean": [0] * 3, "std": [1] * 3, "size_divisor": 1}
     network = FanetSegmentor(num_classes=3, tca_depth=2, data_preprocessor=preprocessor)
 
@@ -161,10 +161,15 @@ def test_a_frame_s_cost_is_measured_with_the_memory_filled_and_the_network_conve
             return items[:count], "1 frame"
 
     scored, speed = Inference("fp32", "auto"), Inference("fp32", "openvino")
-    measured = cost.measure(network, Frames(), "cpu", scored, speed)
+    protocol = Protocol("short", calls=SAMPLES, seconds=0.1, processes=1, warm=0.1, batches=(), whole=1)
+    measured = cost.measure(network, Frames(), "cpu", scored, speed, protocol)
     assert made == [scored, speed, Inference("fp32", "eager")]
-    timed = seen[-cost.CALLS - 1 : -1]
-    assert timed == [[True, True]] * cost.CALLS
+    passes = [seen[start : start + WARM_UP + SAMPLES] for start, filled in enumerate(seen) if filled == [False, False]]
+    timed = [one for whole in passes if len(whole) == WARM_UP + SAMPLES for one in whole[WARM_UP:]]
+    assert timed == [[True, True]] * len(timed)
+    assert len(timed) >= 2 * SAMPLES
+    assert len(measured.efficiency["latencies"]) == SAMPLES
+    assert [line for line in measured.efficiency["doubts"] if "arithmetic" not in line] == []
     assert measured.efficiency["flops"] > 1e6
     assert measured.efficiency["path"] == measured.inference["path"] == "openvino-fp32"
     assert measured.inference["difference"]["pred_sem_seg.data"]["labels"] <= 0.01

@@ -12,6 +12,10 @@ LOOKED_AT = {
     "vidsuite_core/hookspecs.py", "vidsuite_core/plugins.py", "vidsuite_core/specs.py", "vidsuite_core/suite.py",
     "vidsuite_core/cli/__init__.py",
     "vidsuite_core/engine/cost.py",  # measures time, after predictions are stored
+    "vidsuite_core/engine/costed.py",  # what is measured
+    "vidsuite_core/engine/speed.py",  # how long, and what it is held against
+    "vidsuite_core/engine/probes.py",  # what the device can do at best
+    "vidsuite_core/engine/remeasure.py",  # the same in further processes
     "vidsuite_core/engine/order.py",
     "vidsuite_core/results/__init__.py", "vidsuite_core/results/claims.py", "vidsuite_core/results/store.py",
     "vidsuite_core/runner/__init__.py", "vidsuite_core/runner/attendance.py", "vidsuite_core/runner/cellprocess.py",

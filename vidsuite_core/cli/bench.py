@@ -58,6 +58,7 @@ from vidsuite_core.support.text import command, printable
     "--grace", type=Finite(0), default=GRACE, show_default=True, metavar="SECONDS",
     help="Time that cells have to save their state when the run is told to end.",
 )  # fmt: skip
+@click.option("--only", default="", metavar="efficiency", help="One cell a model, its speed measured in full.")
 @click.option("--fresh", is_flag=True, help="Run cells even where finished ones could be reused.")
 @click.option("--dry-run", is_flag=True, help="Say what would be run, reused, generated and fetched; do nothing.")
 @click.option("--detach", is_flag=True, help="Run in the background; 'vidsuite runs' looks at it and steers it.")
@@ -100,33 +101,46 @@ def bench(plugin: str | None, offline: bool, as_json: bool, dry_run: bool, detac
         for line in lines if not as_json else ():
             click.echo(line)
         return 0
-    _show(console, suite, results, as_json)
+    _show(console, suite, results, as_json, options["only"])
     failed = [outcome for outcome in results.outcomes.values() if not outcome.ok]
     withheld = any(is_withheld(one.attempt.record) for one in results.outcomes.values() if one.attempt and one.ok)
     what = "scores, or predictions where labels are kept back" if withheld else "scores"
     console.print(f"\n{len(results.outcomes) - len(failed)} of {len(results.cells)} cells have {what} "
                   f"({sum(o.reused for o in results.outcomes.values())} reused), {time.monotonic() - start:.0f} s; "
                   f"results in {options['out']}/", highlight=False, soft_wrap=True)  # fmt: skip
-    for line in _further(results.ok, options["out"]):
+    for line in _further(results.ok, options["out"], options["only"]):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     return 0 if results.ok else 1
 
 
-def _further(whole: bool, out: Path) -> list[str]:
+def _further(whole: bool, out: Path, only: str) -> list[str]:
     """The commands that go on from here."""
     place = shlex.quote(str(out))
     again = [] if whole else [("try again", command(sys.argv))]
-    commands = [*again, ("verify", f"vidsuite verify {place}"), ("show", f"vidsuite report {place}")]
+    commands = [
+        *again,
+        ("verify", f"vidsuite verify {place}"),
+        ("show", f"vidsuite report {place}{only and f' --only {only}'}"),
+    ]
     return [f"{what + ':':<11}{line}" for what, line in commands]
 
 
-def _show(console: Any, suite: Any, results: Any, as_json: bool) -> None:
+def _show(console: Any, suite: Any, results: Any, as_json: bool, only: str) -> None:
     from vidsuite_core.results.summary import measured_rows, reported_rows
     from vidsuite_core.results.tables import export, show
     from vidsuite_core.tasks.base import titles
 
     attempts = [outcome.attempt for outcome in results.outcomes.values() if outcome.attempt is not None]
     rows = measured_rows(suite, attempts)
+    if only:
+        from vidsuite_core.results import efficiency
+
+        found = efficiency.speeds(suite, attempts, rows)
+        if as_json:
+            answer(efficiency.told(found))
+        else:
+            efficiency.show(console, found)
+        return
     benchmarks = list(dict.fromkeys(cell.benchmark for cell in results.cells))
     for benchmark in benchmarks:
         own = [row for row in rows if row.benchmark == benchmark] + reported_rows(suite, benchmark)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsuite_core.cli.output import answer, stream
-from vidsuite_core.errors import VidsuiteError
+from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.suite import Suite, load
 from vidsuite_core.support.text import printable
 
 if TYPE_CHECKING:
+    from vidsuite_core.results.store import Attempt
     from vidsuite_core.results.summary import Row
 
 _RUNS = click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
@@ -27,8 +29,9 @@ _RUNS = click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
     "--format", "form", default="table", show_default=True,
     type=click.Choice(("table", "markdown", "csv", "latex", "json", "parquet")),
 )  # fmt: skip
+@click.option("--only", type=click.Choice(("efficiency",)), help="Speed and size in place of scores, by device.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write to a file.")
-def report(runs: tuple[Path, ...], form: str, out: Path | None) -> int:
+def report(runs: tuple[Path, ...], form: str, only: str | None, out: Path | None) -> int:
     """Show the tables of run folders (by default 'runs'), computed from stored predictions.
 
     Exit code 1 says that a row is incomplete or that something in a folder could not be read.
@@ -47,15 +50,33 @@ def report(runs: tuple[Path, ...], form: str, out: Path | None) -> int:
             known.append(entry)
     rows = measured_rows(suite, known, lambda one: bad.append(f"{one.attempt.path}: {one.faults[0]}"))
     installed = [b for b in dict.fromkeys(row.benchmark for row in rows) if b in set(suite.benchmarks)]
-    rows += [row for benchmark in installed for row in reported_rows(suite, benchmark)]
-    if rows:
+    if only is not None:
+        _write_speeds(suite, known, rows, form, out)
+    else:
+        rows += [row for benchmark in installed for row in reported_rows(suite, benchmark)]
+    if rows and only is None:
         _write(suite, rows, form, out)
     for line in bad:
         click.echo(printable(f"left out: {line}"), err=True)
     if not rows:
         raise VidsuiteError("there is no result to show; 'vidsuite bench' makes some")
-    incomplete = any(row.done < row.expected for row in rows if row.status == "measured")
+    incomplete = only is None and any(row.done < row.expected for row in rows if row.status == "measured")
     return 1 if bad or incomplete else 0
+
+
+def _write_speeds(suite: Suite, known: Sequence[Attempt], rows: Sequence[Row], form: str, out: Path | None) -> None:
+    from rich.console import Console
+
+    from vidsuite_core.results import efficiency
+
+    if form not in ("table", "json"):
+        raise UsageError(f"--only efficiency is shown as table or json, not as {form}")
+    found = efficiency.speeds(suite, known, rows)
+    with click.open_file(str(out), "w", encoding="utf-8") if out else nullcontext(stream()) as file:
+        if form == "json":
+            file.write(json.dumps(efficiency.told(found), indent=1) + "\n")
+        else:
+            efficiency.show(Console(file=file), found)
 
 
 def _write(suite: Suite, rows: Sequence[Row], form: str, out: Path | None) -> None:

@@ -73,7 +73,7 @@ def accelerated(model: Any, device: str, inference: Inference, keep: Keep = "cho
         for part in parts_of(model, stack):
             call = _Call(model, part, Settings.of(device, inference, part.varying, keep))
             used.parts.append(call)
-            stack.enter_context(_replaced(part.module, "forward", call))
+            stack.enter_context(replaced(part.module, "forward", call))
         yield used
 
 
@@ -120,7 +120,7 @@ class _Call:
 
     def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         name = type(self.module).__name__
-        with _replaced(self.module, "forward", self.plain):
+        with replaced(self.module, "forward", self.plain):
             try:
                 self.fast = Accelerated(self.module, args, kwargs, self.settings)
             except UsageError as error:  # what it takes or gives is no tensor
@@ -134,7 +134,7 @@ class _Call:
 
 
 @contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
     """Within, the object `owner` has `value` in place of its class's `name`."""
     before = vars(owner).get(name)
     vars(owner)[name] = value
@@ -155,7 +155,7 @@ def parts_of(model: Any, stack: ExitStack | None = None) -> list[Part]:
     if _is_plain_segmentor(model):
         whole = _Segmentor(model)
         if stack is not None:
-            stack.enter_context(_replaced(model, "predict", whole.predict))
+            stack.enter_context(replaced(model, "predict", whole.predict))
         return [Part(whole)]
     modules = [getattr(model, name, None) for name in _NAMES if _of_library(model)]
     return [Part(module) for module in modules if isinstance(module, nn.Module) and _of_library(module)]

@@ -27,6 +27,8 @@ from vidsuite_core.engine.metric import TaskAnswers, TaskScores
 from vidsuite_core.engine.norms import Settler
 from vidsuite_core.engine.order import Order
 from vidsuite_core.engine.recipe import way_of
+from vidsuite_core.engine.remeasure import further
+from vidsuite_core.engine.speed import PROTOCOLS
 from vidsuite_core.engine.speedups import channels_last_
 from vidsuite_core.engine.subnormals import flushed_subnormals
 from vidsuite_core.engine.training import (
@@ -119,7 +121,7 @@ def run_cell(order: Order, report: Report) -> dict[str, Any]:
     course = Course(report)
     try:
         ranks.join(order.device)
-        with flushed_subnormals(), pinned(_initial(order)):
+        with flushed_subnormals(), pinned(initial(order)):
             outcome = _run(order, course)
     except Exception as error:
         traceback.print_exc()
@@ -135,12 +137,26 @@ def run_cell(order: Order, report: Report) -> dict[str, Any]:
     }
 
 
-def _initial(order: Order) -> dict[Path, str]:
+def initial(order: Order) -> dict[Path, str]:
     """The files of initial weights, and the content hashes that the cell was planned with."""
     return {Path(path): order.score_key["weights"][name] for name, path in order.weights.items() if path}
 
 
-def _run(order: Order, course: Course) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Opened:
+    """A cell's data and its mmengine Runner, before anything is trained."""
+
+    config: Config
+    task: Task
+    parts: _Parts
+    sets: Mapping[str, Any]
+    metrics: Metrics
+    settle: Settler | None
+    runner: Runner
+
+
+def opened(order: Order, course: Course) -> Opened:
+    """Open a cell's data and build its network, below the order's folder; raises as a cell fails."""
     key, folder = order.score_key, Path(order.folder)
     with course.phase("prepare"):
         openmmlab.prepare()
@@ -171,12 +187,26 @@ def _run(order: Order, course: Course) -> dict[str, Any]:
         runner = build_runner(config, sets, metrics, folder / WORK, key["seed"], order.device, course, settle)
         if way_of(config) != "trains" and config.get("load_from"):
             load_strictly(runner.model, load(Path(config.load_from)), config.load_from, config.model.type)
+    return Opened(config, task, parts, sets, metrics, settle, runner)
+
+
+def _run(order: Order, course: Course) -> dict[str, Any]:
+    folder = Path(order.folder)
+    cell = opened(order, course)
+    config, task, metrics, sets, runner = cell.config, cell.task, cell.metrics, cell.sets, cell.runner
     resumed = checkpoint(folder / WORK) is not None
     if resumed:
         course.warnings.append("resumed from a checkpoint of an interrupted attempt: not the exact course of one run")
     with _threads(config.get("threads")):
         arrays, told = _train_and_predict(
-            runner, config, sets, metrics, course, _Keeper(folder, order.keep, course.warnings), settle, order.device
+            runner,
+            config,
+            sets,
+            metrics,
+            course,
+            _Keeper(folder, order.keep, course.warnings),
+            cell.settle,
+            order.device,
         )
     if not is_main_process():
         return {"status": "ok", "classes": list(task.classes)}
@@ -186,12 +216,15 @@ def _run(order: Order, course: Course) -> dict[str, Any]:
         result = {"details": {}} if withheld(key["protocol"]) else scored(task, arrays)
         result["details"] |= told
         result["details"] |= _pipeline_details(sets["test"])
-        result["details"]["decoded"] = decoded_frames([sample.footage for sample in parts.test])
+        result["details"]["decoded"] = decoded_frames([sample.footage for sample in cell.parts.test])
     if order.cost:
         with course.phase("cost"):
             speed = Inference(**order.speed)
-            measured = cost.measure(network, sets["test"], order.device, Inference(**config.inference), speed)
-            result["efficiency"] = measured.efficiency
+            protocol, witnessed = PROTOCOLS[order.protocol], metrics.test.witnessed
+            measured = cost.measure(
+                network, sets["test"], order.device, Inference(**config.inference), speed, protocol, witnessed
+            )
+            result["efficiency"] = further(order, network, measured.efficiency, protocol, course.report)
             result["details"]["inference"]["speed"] = measured.inference
     return {"status": "ok", "classes": list(task.classes), **result}
 

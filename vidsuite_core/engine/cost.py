@@ -1,26 +1,27 @@
 """What a prediction costs, measured in one way for every model.
 
 The path measured starts at one decoded sample in memory and ends at its prediction on the host: pixel scaling,
-feature extraction, network, and the transfers between. Decoding is left out: it depends on the disk. Networks run as
-`vidsuite_core.inference` runs them fastest, in bfloat16 where the device multiplies in it, unless the order says
-otherwise; how far those predictions are from the scored ones is told beside.
-One call warms up, then `CALLS` calls are timed one by one at batch 1; throughput is that of samples one
-after another. A dataset with a method `cost_items` gives consecutive frames of a stream, of which all but the last
-warm up, so that a network with a memory has it filled. FLOPs are 2 x multiply-adds of the plain network as torch's flop
-counter counts them, so operators that it does not know (element-wise work, recurrences written step by step are counted
-by their matrix products) add nothing.
+feature extraction, network, and the transfers between; beside it stand the network alone, and the whole way from the
+file. Networks run as `vidsuite_core.inference` runs them fastest, in bfloat16 where the device multiplies in it, unless
+the order says otherwise; how far those predictions are from the scored ones is told beside. How long is measured, and
+what is checked, `vidsuite_core.engine.speed` says: what looks wrong stands in `doubts`, and no table ranks it.
+
+A dataset with a method `cost_items` gives consecutive frames of a stream, of which the first warm up each time, so that
+a network with a memory has it filled. FLOPs are 2 x multiply-adds of the plain network as torch's flop counter counts
+them, so operators that it does not know (element-wise work, recurrences written step by step are counted by their
+matrix products) add nothing.
 """
 
 from __future__ import annotations
 
+import random
 import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,27 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from vidsuite_core.engine.accelerated import accelerated
-from vidsuite_core.engine.data import FeatureDataset
-from vidsuite_core.engine.metric import predicted
+from vidsuite_core.engine import probes
+from vidsuite_core.engine.costed import Samples
+from vidsuite_core.engine.speed import (
+    GROWS,
+    LEAST,
+    VERSION,
+    Protocol,
+    Timed,
+    away,
+    percentile_95,
+    remembers,
+    synchronised,
+    warm_up,
+)
 from vidsuite_core.inference import Inference
 
-CALLS = 5
-WARM_UP = 8
-"""Frames of a stream before the timed ones: more than the memory of any network here."""
 _EAGER = Inference("fp32", "eager")
+SAME, LIKE = 1e-2, {"fp32": 2e-2, "bf16": 1e-1}
+"""How far (see `speed.away`) a timed output may be from the same call untimed, and from the one that was scored."""
+PEAK = 1.1
+"""Times the device's measured peak that no network can reach by computing what it is said to compute."""
 
 
 @dataclass(frozen=True)
@@ -53,83 +66,150 @@ class Cost:
     inference: dict[str, Any]
 
 
-def measure(model: Any, dataset: Any, device: str, scored: Inference, speed: Inference) -> Cost:
-    """The cost of the dataset's longest sample, or of frames of a stream.
+def measure(
+    model: Any,
+    dataset: Any,
+    device: str,
+    scored: Inference,
+    speed: Inference,
+    protocol: Protocol,
+    witnessed: Mapping[str, Any] | None = None,
+) -> Cost:
+    """The cost of the dataset's longest samples, or of frames of a stream.
 
     Args:
         scored: how predictions are computed that count.
         speed: how those are whose speed is measured.
+        witnessed: outputs that were scored, by sample id, as far as they were kept.
     """
     model.eval()
-    path = _Path(model, dataset, device)
-    with path.runs(scored):
-        of_scores = [path.call(place) for place in range(path.warm_up)]
-    with path.runs(speed) as used:
-        of_speed = [path.call(place) for place in range(path.warm_up)]
-        _reset_peak(device)
-        latencies = [_timed(partial(path.call, place), device) for place in range(path.warm_up, path.calls)]
-        peak = torch.cuda.max_memory_allocated() if device != "cpu" else _peak_resident()
-    with path.runs(_EAGER), FlopCounterMode(display=False) as counter:
-        path.call(path.calls)
+    path = Samples(model, dataset, device)
+    with torch.no_grad():
+        with path.runs(scored):
+            path.fit(protocol.seconds)
+            of_scores = path.run()
+        doubts = []
+        with path.runs(speed) as used:
+            calls, steady = warm_up(path.call, device, protocol.warm)
+            _reset_peak(device)
+            with probes.Watched(device) as watched:
+                timed = series(path, protocol)
+            peaks = {"peak_host_memory": _peak_resident()}
+            if device != "cpu":
+                peaks["peak_device_memory"] = torch.cuda.max_memory_allocated()
+            of_speed = path.run()
+            doubts += untrue(path, timed)
+            network = path.network_alone(used)
+            whole = path.whole(protocol.whole)
+            batch = best_batch(path, protocol)
+            used_path, falls = used.path, used.falls
+        with path.runs(_EAGER), FlopCounterMode(display=False) as counter:
+            path.call(path.lead)
+        precision = "bf16" if "bf16" in used_path else "fp32"
+        doubts += unlike(of_speed, path.scored(witnessed or {}, of_scores), LIKE[precision])
+    fresh = [one.seconds for one in timed if one.seed is not None]
+    share, remembered = remembers(timed)
+    if remembered:
+        doubts.append(f"a sample that comes again takes {share:.0%} of the time of a fresh one: it is remembered")
+    flops = float(counter.get_total_flops()) or None
+    best = probes.peaks(device, precision)
+    latency = statistics.median(fresh)
+    of_peak = flops / latency / best["gemm_flops"] if flops else None
+    if of_peak and of_peak > PEAK:
+        doubts.append(f"it would do {of_peak:.1f} times the arithmetic that the device was measured to do at best")
     efficiency = {
-        "parameters": sum(p.numel() for network in path.networks for p in network.parameters()),
-        "flops": float(counter.get_total_flops()) or None,
-        "latency_p50": statistics.median(latencies),
-        "latency_p95": sorted(latencies)[-1] if len(latencies) < 20 else statistics.quantiles(latencies, n=20)[-1],
-        "latencies": latencies,
-        "throughput": len(latencies) / sum(latencies),
-        "peak_memory": peak,
+        "parameters": sum(p.numel() for one in path.networks for p in one.parameters()),
+        "flops": flops,
+        "latency_p50": latency,
+        "latency_p95": percentile_95(fresh),
+        "latencies": fresh,
+        "throughput": len(fresh) / sum(fresh),
+        "peak_memory": peaks.get("peak_device_memory", peaks["peak_host_memory"]),
         "sample": path.described,
-        "path": used.path,
+        "path": used_path,
+        "protocol": f"{protocol.name}-{VERSION}",
+        "warm_up": {"calls": calls, "steady": steady},
+        "processes": [latency],
+        "repeated_share": share,
+        "network_p50": network,
+        "whole_p50": statistics.median(whole),
+        "batches": batch,
+        **peaks,
+        "device_state": watched.state,
+        "device_peaks": best,
+        "share_of_peak": of_peak,
+        "doubts": doubts,
     }
-    return Cost(efficiency, {"path": used.path, "falls": used.falls, "difference": differences(of_speed, of_scores)})
+    told = {"path": used_path, "falls": falls, "difference": differences(of_speed, of_scores)}
+    return Cost(efficiency, told)
 
 
-class _Path:
-    """The path from a decoded sample to its prediction: of one sample again and again, or of frames of a stream."""
+def latencies(model: Any, dataset: Any, device: str, speed: Inference, protocol: Protocol) -> list[float]:
+    """Seconds of fresh calls alone: what a further process adds to a measurement."""
+    model.eval()
+    path = Samples(model, dataset, device)
+    with torch.no_grad(), path.runs(speed):
+        path.fit(protocol.seconds)
+        warm_up(path.call, device, protocol.warm)
+        return [one.seconds for one in series(path, protocol) if one.seed is not None]
 
-    def __init__(self, model: Any, dataset: Any, device: str) -> None:
-        self.model, self.dataset, self.device = model, dataset, device
-        lengths = [getattr(sample, "__len__", lambda: 1)() for sample in dataset.samples]
-        self.index = lengths.index(max(lengths))
-        self.described, self.warm_up = f"{lengths[self.index]} frames", 1
-        self.networks = [model]
-        self.extractor = dataset.extractor if isinstance(dataset, FeatureDataset) else None
-        self.items: list[Any] = []
-        if self.extractor is not None:
-            self.networks.append(self.extractor)
-            self.clip = dataset.clip(self.index)
-        elif hasattr(dataset, "cost_items"):
-            self.items, self.described = dataset.cost_items(WARM_UP + CALLS + 1)
-            self.warm_up = max(1, len(self.items) - CALLS - 1)
-        else:
-            self.items = [dataset[self.index]]
-        self.calls = self.warm_up + CALLS
 
-    @contextmanager
-    def runs(self, inference: Inference) -> Iterator[Any]:
-        """Within, networks run so."""
-        if self.extractor is None:
-            with accelerated(self.model, self.device, inference) as used:
-                yield used
-            return
-        before = self.extractor
-        self.extractor = before.running(inference)
-        self.extractor.to(self.device)
+def series(path: Samples, protocol: Protocol) -> list[Timed]:
+    """Time passes over fresh samples and over repeated ones in turn, until there are enough calls."""
+    found: list[Timed] = []
+    end, number, calls = time.perf_counter() + protocol.seconds, 0, 0
+    while calls < LEAST or (calls < protocol.calls and time.perf_counter() < end):
+        for seed in (number, None):
+            for place in range(path.length):
+                call = path.ready(place, seed)
+                seconds, output = synchronised(call, path.device)
+                if place >= path.lead:
+                    found.append(Timed(seconds, output, place, seed))
+        calls += path.length - path.lead
+        number += 1
+    return found
+
+
+def untrue(path: Samples, timed: Sequence[Timed]) -> list[str]:
+    """Whether outputs of the timed run are those of the same calls untimed; which are looked at is drawn afterwards."""
+    drawn = random.SystemRandom().choice([one.seed for one in timed if one.seed is not None])
+    for seed in (drawn, None):
+        again = [path.ready(place, seed)() for place in range(path.length)]
+        taken = [one for one in timed if one.seed == seed]
+        worst = max(away(one.output, again[one.place]) for one in taken)
+        if worst > SAME:
+            what = "repeated" if seed is None else "fresh"
+            return [f"outputs while it is timed are not those of the same {what} samples when it is not ({worst:.2g})"]
+    return []
+
+
+def unlike(found: Sequence[Any], expected: Sequence[Any], allowed: float) -> list[str]:
+    """Whether outputs of the path that is timed are, but for rounding, those that were scored."""
+    apart = [away(one, other) for one, other in zip(found, expected, strict=True) if other is not None]
+    worst = statistics.median(apart) if apart else 0.0
+    return [f"what is timed predicts otherwise than what was scored ({worst:.2g})"] if worst > allowed else []
+
+
+def best_batch(path: Samples, protocol: Protocol) -> list[dict[str, float]]:
+    """Samples a second by batch size, from 1 up as long as it grows; none of a stream, whose frames come one by one."""
+    if not path.batches:
+        return []
+    rows: list[dict[str, float]] = []
+    for size in (1, *protocol.batches) if protocol.batches else ():
+        taken: list[float] = []
+        end = time.perf_counter() + protocol.seconds / 4
         try:
-            yield self.extractor
-        finally:
-            self.extractor = before
-
-    def call(self, place: int) -> list[dict[str, Any]]:
-        """Predict the sample, or the frame at a place of the stream, from its beginning again after the last."""
-        if self.extractor is None:
-            item = self.items[place % len(self.items)]
-        else:
-            item = self.dataset.pack(self.index, self.extractor.extract([self.clip])[0])
-        with torch.no_grad():
-            outputs = self.model.test_step({"inputs": [item["inputs"]], "data_samples": [item["data_samples"]]})
-        return [predicted(output.to_dict()) for output in outputs]
+            for number in range(protocol.calls):
+                call = path.batch(size, number)
+                taken.append(synchronised(call, path.device)[0])
+                if len(taken) >= 3 and time.perf_counter() >= end:
+                    break
+        except (torch.cuda.OutOfMemoryError, MemoryError):
+            break
+        rows.append({"size": size, "throughput": size / statistics.median(taken[1:] or taken)})
+        if len(rows) > 1 and rows[-1]["throughput"] < GROWS * rows[-2]["throughput"]:
+            break
+    return rows
 
 
 def differences(found: Sequence[Any], expected: Sequence[Any]) -> dict[str, dict[str, float]]:
@@ -162,16 +242,6 @@ def _arrays(name: str, found: Any, expected: Any) -> Iterator[tuple[str, Any, An
     elif isinstance(expected, list | tuple):
         for a, b in zip(found, expected, strict=False):
             yield from _arrays(name, a, b)
-
-
-def _timed(call: Callable[[], Any], device: str) -> float:
-    if device != "cpu":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    call()
-    if device != "cpu":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def _reset_peak(device: str) -> None:

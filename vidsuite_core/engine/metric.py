@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PART = "part"
 """The metainfo that says which `Part` an item is of."""
+WITNESSED = 16
+"""Samples whose predictions are kept for the measurement of speed."""
 
 
 class TaskScores(BaseMetric):
@@ -29,7 +31,8 @@ class TaskScores(BaseMetric):
 
     After an evaluation `arrays` holds all that is stored of it (see `vidsuite_core.tasks.base.Task`), of which the
     model decided those named in `predicted`. Where samples come one at a time, each output has its `latency`: seconds
-    from the batch in memory to the prediction on the host, told by a `LatencyHook`.
+    from the batch in memory to the prediction on the host, told by a `LatencyHook`. `witnessed` are what was predicted
+    of the first `WITNESSED` samples, by their ids: what the timed outputs are held against.
 
     Args:
         samples: those that must be predicted, once each.
@@ -43,6 +46,7 @@ class TaskScores(BaseMetric):
         self.arrays: dict[str, np.ndarray] = {}
         self.predicted: tuple[str, ...] = ()
         self.keep: Path | None = None
+        self.witnessed: dict[str, Any] = {}
         self._started = float("nan")
         self._reducer: Reducer | None = None
 
@@ -55,7 +59,11 @@ class TaskScores(BaseMetric):
         data_samples = [sample for sample in data_samples if not self.prefix or sample.get(PART) == self.prefix]
         outputs = [predicted(sample) for sample in data_samples]
         latency = time.perf_counter() - self._started if len(outputs) == 1 else float("nan")
+        if self._reducer is None:
+            self.witnessed.clear()
         for output, sample in zip(outputs, data_samples, strict=True):
+            if len(self.witnessed) < WITNESSED and "sample_id" in sample:
+                self.witnessed[str(sample["sample_id"])] = dict(output)
             output |= {name: _to_numpy(value) for name, value in sample.items() if not _is_intermediate(name, value)}
         self._reducer = self._reducer or self.reducer(list(self.samples.values()))
         for output in outputs:

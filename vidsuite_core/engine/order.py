@@ -23,6 +23,7 @@ class Order:
         folder: the attempt's temporary folder.
         cost: whether this cell measures what a prediction costs.
         speed: how networks run whose speed is measured, as `vidsuite_core.inference.Inference` has it.
+        protocol: how long that is, of `vidsuite_core.engine.speed.PROTOCOLS`.
         keep: further files to keep with the attempt, see `vidsuite_core.results.store.KEPT`.
     """
 
@@ -37,6 +38,7 @@ class Order:
     folder: str
     cost: bool
     speed: Mapping[str, str] = field(default_factory=dict)
+    protocol: str = "short"
     keep: Sequence[str] = ()
 
     @property

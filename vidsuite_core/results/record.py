@@ -74,6 +74,14 @@ class Efficiency(_Part):
     `parameters` counts every network on the path; `flops` is 2 x multiply-adds of one sample; latencies in
     seconds, raw values in `latencies`; `throughput` in samples per second; `peak_memory` in bytes (the
     device's allocator on a GPU, the process's resident set elsewhere); `sample` says what was measured.
+
+    What follows is known since version 2 of the protocol (`protocol`: "short-2" or "full-2", "" for older records; see
+    `vidsuite_core.engine.speed`): latencies are of samples that were never seen before. `processes` are the medians of
+    each process that measured; `repeated_share` is the time of a repeated sample over that of a fresh one;
+    `network_p50` the seconds inside the networks, `whole_p50` those from the file to the prediction; `batches` the
+    throughput by size of batch; `device_state` clock, throttle reasons, temperature and power meanwhile;
+    `device_peaks` the FLOP/s and bytes/s that the device was measured to do at best, and `share_of_peak` the model's
+    share of the former. Where `doubts` has lines, the speed is not to be compared, and they say why.
     """
 
     parameters: Count
@@ -85,6 +93,19 @@ class Efficiency(_Part):
     peak_memory: Count
     sample: str
     path: str
+    protocol: str = ""
+    warm_up: dict[str, Any] = Field(default_factory=dict)
+    processes: list[float] = Field(default_factory=list)
+    repeated_share: float | None = None
+    network_p50: float | None = None
+    whole_p50: float | None = None
+    batches: list[dict[str, float]] = Field(default_factory=list)
+    peak_host_memory: Count | None = None
+    peak_device_memory: Count | None = None
+    device_state: dict[str, Any] = Field(default_factory=dict)
+    device_peaks: dict[str, Any] = Field(default_factory=dict)
+    share_of_peak: float | None = None
+    doubts: list[str] = Field(default_factory=list)
 
 
 class Weights(_Part):

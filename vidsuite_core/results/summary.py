@@ -23,7 +23,7 @@ from vidsuite_core.support.ids import digest
 from vidsuite_core.tasks.base import ScoreInfo, Task
 
 if TYPE_CHECKING:
-    from vidsuite_core.results.record import Record
+    from vidsuite_core.results.record import Efficiency, Record
     from vidsuite_core.suite import Suite
     from vidsuite_core.tasks.base import Arrays
 
@@ -201,6 +201,7 @@ def rows_of(members: Sequence[Verified]) -> list[Row]:
         chosen_on_test |= one.chosen_on_test
         for name, arrays in one.predictions().items():
             by_variant[name].append(_Scored(record.cell.seed, record.cell.fold, arrays))
+    warnings = {note for one in members for note in one.attempt.record.warnings}
     seeds = {one.attempt.record.cell.seed for one in members}
     efficiency = next((record.efficiency for record in kept if record.efficiency), None)
     row = Row(
@@ -210,12 +211,12 @@ def rows_of(members: Sequence[Verified]) -> list[Row]:
         expected=cell.folds * len(seeds),
         parameters=efficiency.parameters if efficiency else None,
         flops=efficiency.flops if efficiency else None,
-        throughput=efficiency.throughput if efficiency else None,
+        throughput=efficiency.throughput if efficiency and not efficiency.doubts else None,
         path=efficiency.path if efficiency else "",
         device=device_of(first),
         selection=members[0].selection,
         problems=tuple(problems),
-        notes=(*sorted({note for one in members for note in one.attempt.record.warnings}), *_mixed(kept)),
+        notes=(*sorted(warnings), *_mixed(kept), *_doubted(efficiency)),
         kept_back=elsewhere,
         reason=elsewhere or (CHOSEN_ON_TEST if chosen_on_test else ""),
     )  # fmt: skip
@@ -246,6 +247,11 @@ def _told(kept: Sequence[Record]) -> dict[str, Summary | str]:
             if score.value is not None:
                 values[name].append(score.value)
     return {name: _summary(found, None) for name, found in values.items()}
+
+
+def _doubted(efficiency: Efficiency | None) -> list[str]:
+    """A note where the speed that was measured is not to be compared."""
+    return [f"its speed is not told, since {efficiency.doubts[0]}"] if efficiency and efficiency.doubts else []
 
 
 def _mixed(kept: Sequence[Record]) -> list[str]:

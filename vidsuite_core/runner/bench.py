@@ -21,7 +21,7 @@ from vidsuite_core.runner.forecast import Forecast, duration
 from vidsuite_core.runner.foresight import Foresight, import_configs
 from vidsuite_core.runner.initial_weights import InitialWeights
 from vidsuite_core.runner.options import gathered
-from vidsuite_core.runner.planner import Planner
+from vidsuite_core.runner.planner import EFFICIENCY, QUICK, Planner
 from vidsuite_core.runner.schedule import Outcome, Planned, Schedule
 from vidsuite_core.runner.stop import GRACE, Stop, Why
 from vidsuite_core.specs import resolve
@@ -30,7 +30,6 @@ from vidsuite_core.support.text import command
 if TYPE_CHECKING:
     from vidsuite_core.suite import BenchmarkHandle, Suite
 
-QUICK = "quick"
 _EVERY = 1.0
 """Least seconds between two forecasts."""
 
@@ -62,6 +61,7 @@ class BenchOptions:
     keep: Sequence[str] = ()
     backend: str | None = None
     precision: str | None = None
+    only: str = ""
 
 
 class Watcher(Protocol):
@@ -146,6 +146,10 @@ class Session:
     def __init__(self, suite: Suite, options: BenchOptions, watcher: Watcher) -> None:
         self.suite, self.options, self.watcher = suite, options, watcher
         self._steps = Steps(watcher)
+        if options.only not in ("", EFFICIENCY):
+            raise UsageError(f"--only {options.only}: there is {EFFICIENCY} alone")
+        if options.only and options.workers_per_device > 1:
+            raise UsageError("--only efficiency measures speed, so a device has one worker; leave --workers-per-device")
         resources = Resources(
             options.devices,
             options.workers_per_device,

@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from vidsuite_core.suite import BenchmarkHandle, DatasetHandle, ModelHandle, Suite
 
 
+EFFICIENCY = "efficiency"
+"""What `--only` may name: one cell of each model on each dataset, whose speed is measured in full."""
+QUICK = "quick"
+SHORT, FULL = "short", "full"
+"""How long speed is measured, see `vidsuite_core.engine.speed`; torch is not imported for their names here."""
+
+
 class Planner:
     """Plans one benchmark: prepares its datasets and weights, and resolves its configs."""
 
@@ -187,8 +194,9 @@ class Planner:
                     timeout,
                     warnings,
                     self.options.keep,
+                    FULL if self.options.only else "",
                 )
-                for place, cell in enumerate(cells)
+                for place, cell in enumerate(cells[:1] if self.options.only else cells)
             ]
         return planned
 
@@ -259,6 +267,7 @@ class Planner:
             folder=str(folder),
             cost=cost,
             speed=self._inference(),
+            protocol=SHORT if self.options.preset == QUICK and not self.options.only else FULL,
             keep=tuple(self.options.keep),
         )
 

@@ -25,6 +25,7 @@ def reusable(store: Store, planned: Planned) -> tuple[Attempt | None, str]:
     for attempt in reversed(good):
         record = attempt.record
         whole = not attempt.faulty_files() and all(attempt.keeps(name) for name in planned.keep)
+        whole = whole and _measured(planned, attempt)
         if whole and code.same_code(record.code, dict(planned.code)) and record.software == software:
             return attempt, ""
     newest = good[-1].record
@@ -33,7 +34,14 @@ def reusable(store: Store, planned: Planned) -> tuple[Attempt | None, str]:
     return None, "; ".join(changed) or _files_reason(planned, good[-1])
 
 
+def _measured(planned: Planned, attempt: Attempt) -> bool:
+    cost = attempt.record.efficiency
+    return not planned.speed or (cost is not None and cost.protocol.startswith(f"{planned.speed}-"))
+
+
 def _files_reason(planned: Planned, newest: Attempt) -> str:
     """Why an attempt under the same code cannot be reused."""
+    if not _measured(planned, newest):
+        return "its speed was not measured in full"
     lacking = [KEPT[name] for name in planned.keep if not newest.keeps(name)]
     return f"--keep asks for {lacking[0]}, which was not kept" if lacking else "damaged files"

@@ -32,7 +32,8 @@ class Planned:
     """A cell with what running it takes.
 
     `code` tells whose sources decide its scores, and `identity` names these and the software (see `support.code`);
-    `warnings` are known before it runs, as random initial weights.
+    `warnings` are known before it runs, as random initial weights. `speed` is the protocol by which an attempt must
+    have measured what a prediction costs so as to be reused; "" for any, or none.
     """
 
     cell: Cell
@@ -42,6 +43,7 @@ class Planned:
     timeout: float | None
     warnings: Sequence[str] = ()
     keep: Sequence[str] = ()
+    speed: str = ""
 
 
 @dataclass(frozen=True)

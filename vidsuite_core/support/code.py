@@ -28,7 +28,8 @@ _PLUGINS = "vidsuite_plugins"
 _SCORELESS = (
     "cli/", "runner/", "results/", "support/", "__init__.py", "benchmark.py", "builtin.py", "errors.py", "hookspecs.py",
     "plugins.py", "specs.py", "suite.py", "weights/__init__.py", "weights/download.py", "engine/order.py",
-    "engine/cost.py", "engine/streaming.py", "engine/segmenter.py", "tasks/drawing.py",
+    "engine/cost.py", "engine/costed.py", "engine/speed.py", "engine/probes.py", "engine/remeasure.py",
+    "engine/streaming.py", "engine/segmenter.py", "tasks/drawing.py",
 )  # fmt: skip
 """Parts of the core that no score depends on: what chooses, starts, keeps, counts and shows. New ones count."""
 _SCORING = ("support/cache.py",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,3 +115,22 @@ def _nvidia_smi(*arguments: str) -> list[str]:
     except (OSError, subprocess.TimeoutExpired):
         return []
     return done.stdout.splitlines() if done.returncode == 0 else []
+
+
+def state(uuid: str) -> dict[str, Any]:
+    """A GPU's present `clock_mhz`, `throttling` (reasons as bits), `temperature` and `power` (W), where it tells."""
+    import pynvml
+
+    found: dict[str, Any] = {}
+    with suppress(pynvml.NVMLError), _library(pynvml):
+        handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+        asked: dict[str, Callable[[], Any]] = {
+            "clock_mhz": lambda: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM),
+            "throttling": lambda: pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle),
+            "temperature": lambda: pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU),
+            "power": lambda: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,
+        }
+        for name, ask in asked.items():
+            with suppress(pynvml.NVMLError):
+                found[name] = ask()
+    return found
