@@ -142,8 +142,9 @@ def _score(found: Summary) -> Score:
 
 
 def _speed(cells: Sequence[Verified]) -> Speed | None:
-    """The median over the cells whose cost was measured."""
-    found: list[Efficiency] = [e for one in cells if (e := one.attempt.record.efficiency) is not None]
+    """The median over the cells whose cost was measured, and of whose measurement nothing is to be doubted."""
+    costs = [one.attempt.record.efficiency for one in cells]
+    found: list[Efficiency] = [cost for cost in costs if cost is not None and not cost.doubts]
     if not found:
         return None
     return Speed(
