@@ -213,7 +213,7 @@ def _run(order: Order, course: Course) -> dict[str, Any]:
     network = ranks.unwrapped(runner.model)
     with course.phase("score"):
         write_predictions(folder / PREDICTIONS, arrays)
-        result = {"details": {}} if withheld(key["protocol"]) else scored(task, arrays)
+        result = {"details": {}} if withheld(order.score_key["protocol"]) else scored(task, arrays)
         result["details"] |= told
         result["details"] |= _pipeline_details(sets["test"])
         result["details"]["decoded"] = decoded_frames([sample.footage for sample in cell.parts.test])

@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from vidsuite_core.results.claims import CODE, OWNER, is_alive
 from vidsuite_core.results.store import CONFIG, KEPT, LOG, PREDICTIONS, WORK
 from vidsuite_core.runner.place import Place
 from vidsuite_core.runner.remote import Assignment, Progress, here, leave, perform, slot_here
+from vidsuite_core.runner.stop import Stop
 from vidsuite_core.specs import resolve
 from vidsuite_core.support.files import read_regular
 from vidsuite_core.support.ids import digest
@@ -99,7 +99,7 @@ def _place(assignment: Assignment) -> Place:
     key = (assignment.module, slot)
     for other in [other for other in _places if other != key]:
         _places.pop(other).close()
-    return _places.setdefault(key, Place(slot, threading.Event(), assignment.module))
+    return _places.setdefault(key, Place(slot, Stop(), assignment.module))
 
 
 def _await_end(folder: Path, token: str) -> None:
