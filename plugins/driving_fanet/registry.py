@@ -5,3 +5,4 @@ from __future__ import annotations
 from vidsuite_core.engine.registry import plugin_registry
 
 MODELS = plugin_registry("models", "driving_fanet")
+TRANSFORMS = plugin_registry("transforms", "driving_fanet")

@@ -250,7 +250,10 @@ def _metrics(config: Config, task: Task, parts: _Parts, protocol: Mapping[str, A
 
 
 def _datasets(config: Config, parts: _Parts, device: str, report: Report) -> dict[str, Any]:
-    """The torch datasets `train`, `inner` and `test`; features are computed here, once for all three."""
+    """The torch datasets `train`, `inner` and `test`; `settle` too, where batch norm is settled on other than `train`.
+
+    Features are computed here, once for all of them.
+    """
     used = ("test",) if way_of(config) == "predicts" else ("train", "inner", "test")
     names = [name for name in used if getattr(parts, name)]
     loaders = [loader_of(config, {"inner": "val"}.get(name, name)) for name in names]
@@ -262,6 +265,9 @@ def _datasets(config: Config, parts: _Parts, device: str, report: Report) -> dic
             options["extractor"] = extractor
         built[name] = DATASETS.build({**options, "samples": getattr(parts, name)})
         extractor = getattr(built[name], "extractor", None) if extractor is None else extractor
+    if "train" in built and config.get("recalibrate_pipeline"):
+        options = {**loaders[0].dataset, "pipeline": config.recalibrate_pipeline}
+        built["settle"] = DATASETS.build({**options, "samples": parts.train})
     for dataset in built.values():
         if hasattr(dataset, "prepare"):
             dataset.prepare(device, report)

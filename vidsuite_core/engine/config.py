@@ -10,6 +10,8 @@ Besides mmengine's own fields (model, train_dataloader, optim_wrapper, train_cfg
                              the course; nothing is chosen by it unless `selection` says so
     recalibrate              training batches by which batch-norm statistics are settled before anything is scored (see
                              `vidsuite_core.engine.norms`); 0 leaves them as training left them
+    recalibrate_pipeline     the pipeline of these batches, where it is not training's: frames as they are scored,
+                             say, where training sees parts of them
     inference                {precision, backend}: how networks run whose predictions are scored; float32 by the fastest
                              back end that equals the plain network (see `vidsuite_core.inference`) unless it says so
     channels_last            True: train with channels last in memory (see `vidsuite_core.engine.speedups`)
@@ -43,18 +45,18 @@ if TYPE_CHECKING:
 WEIGHTS, FIELD = "weights://", "config://"
 _WEIGHT_FIELDS = ("weights", "pretrained", "checkpoint", "load_from")
 _RUNNER_FIELDS = (
-    "selection", "paper_rule", "validate", "recalibrate", "threads", "precision", "inference", "channels_last",
-    "settle", "adapt", "train_cfg", "train_dataloader", "val_dataloader", "test_dataloader", "optim_wrapper",
-    "param_scheduler", "default_hooks", "custom_hooks", "data_preprocessor", "visualizer", "env_cfg", "log_level",
-    "log_processor", "default_scope", "deterministic", "load_from", "custom_imports", "sync_bn", "model_wrapper_cfg",
+    "selection", "paper_rule", "validate", "recalibrate", "recalibrate_pipeline", "threads", "precision", "inference",
+    "channels_last", "settle", "adapt", "train_cfg", "train_dataloader", "val_dataloader", "test_dataloader",
+    "optim_wrapper", "param_scheduler", "default_hooks", "custom_hooks", "data_preprocessor", "visualizer", "env_cfg",
+    "log_level", "log_processor", "default_scope", "deterministic", "load_from", "custom_imports", "sync_bn", "model_wrapper_cfg",
 )  # fmt: skip
 RECALIBRATE = 100
 """Training batches that settle batch norm unless a config says otherwise; one pass over the data at most."""
 INNER, PAPER_RULE = "inner", "paper_rule"
 SELECTIONS, PAPER_RULES = ("last", INNER), ("best_on_test", None)
 _OF_TRAINING = {
-    "selection", PAPER_RULE, "validate", "recalibrate", "channels_last", "train_cfg", "optim_wrapper",
-    "param_scheduler", "default_hooks",
+    "selection", PAPER_RULE, "validate", "recalibrate", "recalibrate_pipeline", "channels_last", "train_cfg",
+    "optim_wrapper", "param_scheduler", "default_hooks",
 }  # fmt: skip
 
 

@@ -205,7 +205,7 @@ def settler(config: Config, sets: Mapping[str, Any], seed: int) -> Settler | Non
     """What settles batch norm for a recipe that trains; None for others."""
     if not config.get("train_cfg"):
         return None
-    loader = _loader(config, "train", sets["train"], [])
+    loader = _loader(config, "train", sets.get("settle", sets["train"]), [])
     loader.pop("persistent_workers", None)  # they would stand by all through training
     return Settler(loader, int(config.recalibrate), seed)
 

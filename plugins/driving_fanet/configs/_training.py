@@ -10,6 +10,12 @@ tca_depth = 0      # N: how many past frames' contexts are added
 mixed = 1          # labelled frames a run in mixed batches: 1 of 16, each after its own N frames, as in the paper's code
 run = 'config://mixed'
 skip = 6           # frames of a sequence's beginning that train nothing for any N: the deepest row has no context for them
+num_classes = 'dataset'
+balance = None         # "median_frequency" weighs classes by it
+class_weights = None   # filled in by `balance`
+loss_at = 'logits'     # where the loss is taken: at 1/8, or at the "frame", logits enlarged
+aux_weight = 0         # of FANet's auxiliary losses, which its authors train with (0.5); the paper has none
+adapt = 'vidsuite_plugins.driving_fanet.models.losses:balance'
 augment = []       # mmcv's and mmseg's transforms; the frames of a run are augmented alike
 read = dict(type='vidsuite.ReadFrame', size='config://size')
 pack = dict(type='vidsuite.PackFrame')

@@ -10,7 +10,6 @@ import torch
 from mmengine.model import BaseModel
 from mmengine.structures import PixelData
 from torch import Tensor
-from torch.nn import functional as F
 
 from vidsuite_core.engine.accelerated import Part
 from vidsuite_core.errors import UsageError
@@ -20,6 +19,7 @@ from vidsuite_core.samples import VOID
 from vidsuite_core.weights import load
 from vidsuite_plugins.driving_fanet.models.encoder import Norm
 from vidsuite_plugins.driving_fanet.models.fanet import Context, Fanet
+from vidsuite_plugins.driving_fanet.models.losses import VoidCrossEntropy, Where
 from vidsuite_plugins.driving_fanet.models.streaming import Step, Stream
 from vidsuite_plugins.driving_fanet.registry import MODELS
 
@@ -34,6 +34,7 @@ class FanetSegmentor(BaseModel):
 
     Args:
         depth, num_classes, tca_depth, context, norm, aux_weight: of `Fanet`.
+        class_weights, loss_at: of `VoidCrossEntropy`; "logits" are at 1/8 of the frame's size, as the paper's target.
         pretrained: file of torchvision's weights for the encoder; None is random.
         data_preprocessor: mmseg's.
     """
@@ -46,6 +47,8 @@ class FanetSegmentor(BaseModel):
         context: Context = "sum",
         norm: Norm = "batch",
         aux_weight: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+        loss_at: Where = "logits",
         pretrained: str | Path | None = None,
         data_preprocessor: Mapping[str, Any] | None = None,
     ) -> None:
@@ -53,6 +56,7 @@ class FanetSegmentor(BaseModel):
         self.network = Fanet(depth, num_classes, tca_depth, context, norm, aux_weight)
         if pretrained is not None:
             self.network.resnet.load_torchvision(load(Path(pretrained)), str(pretrained))
+        self.criterion = VoidCrossEntropy(class_weights, loss_at)
         self.tca_depth = tca_depth
         self._step = (Step(self.network),)  # in a tuple: as a module its parameters would have second names
         self._stream = Stream(self.network, self._step[0])
@@ -76,7 +80,7 @@ class FanetSegmentor(BaseModel):
         return self.loss(inputs, data_samples) if mode == "loss" else self.predict(inputs, data_samples)
 
     def loss(self, inputs: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
-        """Cross entropy at 1/8 of the frame's size, over the frames that have all their context (section 2.3.2)."""
+        """Cross entropy over the frames that have all their context (section 2.3.2); see `VoidCrossEntropy`."""
         metas = [sample.metainfo for sample in data_samples]
         # Frames of another draw are augmented otherwise, even if they are the sequence's next ones.
         names = [f"{meta['sequence']} {meta.get('draw')}" for meta in metas]
@@ -90,10 +94,11 @@ class FanetSegmentor(BaseModel):
             )
         labels = labels.masked_fill(~counts[:, None, None], VOID)
         if not self.network.aux_weight:
-            return {"loss": cross_entropy(self.network(inputs, runs), labels)}
+            return {"loss": self.criterion(self.network(inputs, runs), labels)}
         logits, *auxiliary = self.network.forward_auxiliary(inputs, runs)
-        losses = {f"loss_aux_{i}": self.network.aux_weight * cross_entropy(a, labels) for i, a in enumerate(auxiliary)}
-        return {"loss": cross_entropy(logits, labels), **losses}
+        weight = self.network.aux_weight
+        losses = {f"loss_aux_{i}": weight * self.criterion(other, labels) for i, other in enumerate(auxiliary)}
+        return {"loss": self.criterion(logits, labels), **losses}
 
     def predict(self, inputs: Tensor, data_samples: Sequence[Any]) -> Sequence[Any]:
         """Label maps of frames that come one after another; a frame that does not follow on the last begins anew."""
@@ -123,21 +128,6 @@ class FanetSegmentor(BaseModel):
         self._last = None
         for name in [name for name in state if name.startswith(prefix) and not name.startswith(prefix + _PREFIX)]:
             state[prefix + _PREFIX + name.removeprefix(prefix)] = state.pop(name)
-
-
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean over the pixels that are not void, 0 where all are.
-
-    Labels are taken at the centres of the logits' cells, which is where `label_map` puts the logits when it enlarges
-    them; the paper says only that the target is down-sampled (section 2.3.1).
-
-    Args:
-        logits: (B, K, h, w).
-        labels: (B, H, W) integer, 255 is void.
-    """
-    target = F.interpolate(labels[:, None].float(), logits.shape[2:], mode="nearest-exact")[:, 0].long()
-    total = F.cross_entropy(logits.float(), target, ignore_index=VOID, reduction="sum")
-    return total / (target != VOID).sum().clamp(min=1)
 
 
 def _published_names(module: Any, state: dict[str, Tensor], prefix: str, *_: Any) -> dict[str, Tensor]:
