@@ -48,7 +48,8 @@ _RUNNER_FIELDS = (
     "selection", "paper_rule", "validate", "recalibrate", "recalibrate_pipeline", "threads", "precision", "inference",
     "channels_last", "settle", "adapt", "train_cfg", "train_dataloader", "val_dataloader", "test_dataloader",
     "optim_wrapper", "param_scheduler", "default_hooks", "custom_hooks", "data_preprocessor", "visualizer", "env_cfg",
-    "log_level", "log_processor", "default_scope", "deterministic", "load_from", "custom_imports", "sync_bn", "model_wrapper_cfg",
+    "log_level", "log_processor", "default_scope", "deterministic", "load_from", "custom_imports", "sync_bn",
+    "model_wrapper_cfg",
 )  # fmt: skip
 RECALIBRATE = 100
 """Training batches that settle batch norm unless a config says otherwise; one pass over the data at most."""
