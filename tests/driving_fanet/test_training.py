@@ -16,7 +16,6 @@ from vidsuite_core.errors import UsageError
 from vidsuite_plugins.driving_fanet.models.augment import RandomView
 from vidsuite_plugins.driving_fanet.models.losses import VoidCrossEntropy, balance, median_frequencies
 
-
 SHARED = ("optim_wrapper", "param_scheduler", "augment", "recalibrate_pipeline", "channels_last", "adapt", "loss_at")
 
 
