@@ -10,7 +10,7 @@ import pynvml
 import pytest
 
 from vidsuite_core.errors import UsageError
-from vidsuite_core.runner.devices import Slot, cpu_slot, parse_devices
+from vidsuite_core.runner.devices import Slot, cpu_slot, joined, parse_devices
 from vidsuite_core.support import gpus
 from vidsuite_core.support.gpus import Gpu
 
@@ -267,6 +267,19 @@ def test_a_library_that_fails_midway_leaves_it_to_the_tool(machine: Machine, mon
 def test_both_tell_the_same_of_a_board(machine: Machine) -> None:
     machine(PLAIN)
     assert gpus.boards()[0] == Gpu(A, "NVIDIA H200", 9, "570.1", "0x0000000000000004")
+
+
+def test_several_gpus_make_one_slot(machine: Machine) -> None:
+    machine(f"{PLAIN}\nGPU 3: NVIDIA L4 (UUID: GPU-dddddddd)")
+    slots = parse_devices("auto")
+    pairs = joined(slots, 2)
+    assert [(slot.name, slot.visible, slot.ranks) for slot in pairs] == [
+        ("cuda:0+cuda:1", f"{A},{B}", 2), ("cuda:2+cuda:3", f"{C},GPU-dddddddd", 2)
+    ]  # fmt: skip
+    assert joined(slots, 1) == slots
+    with pytest.raises(UsageError, match="--gpus-per-cell 3 does not divide the 4 devices; choose with --devices"):
+        joined(slots, 3)
+    assert [slot.ranks for slot in joined([cpu_slot()], 3)] == [3]
 
 
 def test_the_real_machine_has_at_least_one_slot() -> None:

@@ -23,6 +23,7 @@ from vidsuite_core.engine.cell import run_cell
 from vidsuite_core.engine.config import cell_config, runtime_config
 from vidsuite_core.engine.metric import Part
 from vidsuite_core.engine.order import Order
+from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.results.store import CONFIG, PREDICTIONS
 from vidsuite_core.support.files import read_predictions
 
@@ -66,10 +67,10 @@ def stored(folder: Path) -> dict[str, np.ndarray]:
 
 
 def test_two_ranks_train_as_one_process_does_on_batches_of_both(toy_env: dict[str, str], tmp_path: Path) -> None:
-    """Half the batch on each, the same steps; both evaluations of validation and both of the end are whole."""
-    for name, batch in (("one", 4), ("two", 2)):
+    """Half of each batch on each, the same steps; both evaluations of validation and both of the end are whole."""
+    for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        config = toy_config(*ITERATIONS, "selection=inner", f"train_dataloader.batch_size={batch}")
+        config = toy_config(*ITERATIONS, "selection=inner", "train_dataloader.batch_size=4")
         order = toy_order(tmp_path / name, config, subjects=8, keep=("weights",), cost=True)
         if name == "one":
             assert run_cell(order, Reports())["status"] == "ok"
@@ -91,9 +92,16 @@ def test_two_ranks_train_as_one_process_does_on_batches_of_both(toy_env: dict[st
 
 
 def test_batch_norm_is_settled_on_the_batches_of_both(toy_env: dict[str, str], tmp_path: Path) -> None:
-    config = toy_config(*ITERATIONS, "model.type=cells.Normed", "train_dataloader.batch_size=2", "paper_rule=None")
+    config = toy_config(*ITERATIONS, "model.type=cells.Normed", "train_dataloader.batch_size=4", "paper_rule=None")
     main, _ = two(toy_order(tmp_path, config, subjects=8), tmp_path, toy_env)
     assert main["details"]["batch_norm"] == {"layers": 1, "batches": 2}  # of each rank: 8 clips in twos
+
+
+def test_a_batch_that_cannot_be_shared_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranks, "get_world_size", lambda: 2)
+    assert ranks.share(6) == 3
+    with pytest.raises(VidsuiteError, match="a batch of 3 cannot be divided evenly among 2 processes; give another"):
+        ranks.share(3)
 
 
 def test_a_sequence_is_predicted_by_one_rank_and_another_may_have_none(toy_env: dict[str, str], tmp_path: Path) -> None:

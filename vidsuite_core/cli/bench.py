@@ -34,6 +34,10 @@ from vidsuite_core.support.text import command, printable
 @click.option(
     "--workers-per-device", default=1, show_default=True, type=click.IntRange(1), help="Cells that share a device."
 )
+@click.option(
+    "--gpus-per-cell", default=1, show_default=True, type=click.IntRange(1, 64),
+    help="Processes that train a cell together, each with a GPU of its own.",
+)  # fmt: skip
 @click.option("--executor", default="local", show_default=True, metavar="NAME", help="Where: local, ray, slurm.")
 @click.option("--ray-address", metavar="ADDRESS", help="A Ray cluster: auto, HOST:PORT, or local to start one here.")
 @click.option("--executor-options", multiple=True, metavar="K=V", help="Options of the executor, as partition=gpu.")

@@ -24,6 +24,7 @@ class Order:
         cost: whether this cell measures what a prediction costs.
         speed: how networks run whose speed is measured, as `vidsuite_core.inference.Inference` has it.
         protocol: how long that is, of `vidsuite_core.engine.speed.PROTOCOLS`.
+        ranks: processes that run the cell together, see `vidsuite_core.engine.ranks`.
         keep: further files to keep with the attempt, see `vidsuite_core.results.store.KEPT`.
     """
 
@@ -39,6 +40,7 @@ class Order:
     cost: bool
     speed: Mapping[str, str] = field(default_factory=dict)
     protocol: str = "short"
+    ranks: int = 1
     keep: Sequence[str] = ()
 
     @property

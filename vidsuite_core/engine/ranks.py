@@ -18,6 +18,7 @@ from torch.distributed import init_process_group
 from torch.utils.data import ConcatDataset, Sampler
 
 from vidsuite_core.engine.registry import DATA_SAMPLERS
+from vidsuite_core.errors import VidsuiteError
 
 
 def join(device: str) -> None:
@@ -38,6 +39,20 @@ def first() -> Iterator[None]:
     yield
     if not get_rank():
         barrier()
+
+
+def share(batch: int) -> int:
+    """This rank's part of a batch, so that all of them train on the batches that one process would.
+
+    Raises:
+        VidsuiteError: it cannot be divided evenly.
+    """
+    if batch % get_world_size():
+        raise VidsuiteError(
+            f"a batch of {batch} cannot be divided evenly among {get_world_size()} processes; give another "
+            "--gpus-per-cell, or another batch size with --cfg-options train_dataloader.batch_size=N"
+        )
+    return batch // get_world_size()
 
 
 def unwrapped(model: Any) -> nn.Module:

@@ -25,7 +25,7 @@ from vidsuite_core.engine.course import Course, Report
 from vidsuite_core.engine.loading import fitted
 from vidsuite_core.engine.metric import LatencyHook, Part, TaskScores
 from vidsuite_core.engine.norms import SettleHook, Settler
-from vidsuite_core.engine.ranks import unwrapped, wrapper
+from vidsuite_core.engine.ranks import share, unwrapped, wrapper
 from vidsuite_core.engine.recipe import counts_epochs
 from vidsuite_core.errors import VidsuiteError
 from vidsuite_core.inference import Inference
@@ -285,6 +285,8 @@ def _loader(config: Config, name: str, dataset: Any, warnings: list[str]) -> dic
     loader.setdefault("sampler", _sampler(name, config))
     loader.setdefault("num_workers", 0)
     loader.setdefault("collate_fn", {"type": "pseudo_collate"})
+    if name == "train" and "batch_size" in loader:
+        loader["batch_size"] = share(loader["batch_size"])
     return fitted({**loader, "dataset": dataset}, warnings)
 
 

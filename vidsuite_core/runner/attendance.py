@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,19 @@ _DUMPING = 1.0
 """Seconds that stacks may take to be written."""
 _POLL = 0.02
 """Seconds between two looks at a process that tells its end in no other way."""
+_RANKS, _RANK_GRACE = 0.2, 5.0
+"""Seconds between two looks at further ranks, and in which rank 0 may say why one of them has failed."""
 _NEVER = float("inf")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell's process, and the descriptors of what it prints and what it tells."""
+    """A cell's process, the descriptors of what it prints and what it tells, and the processes of its further ranks."""
 
     pid: int
     output: int
     messages: int
+    others: tuple[int, ...] = ()
 
 
 class Attendance:
@@ -78,9 +82,11 @@ class Attendance:
             watched[handle] = lambda: None
         for descriptor, act in watched.items():
             self._selector.register(descriptor, selectors.EVENT_READ, act)
+        others = dict(enumerate(self._cell.others, 1))
         while (code := self._ended()) is None:
+            self._look_at(others)
             wait = max(0.0, self._due - time.monotonic())
-            ready = self._selector.select(min(wait, _POLL if handle is None else 3600))
+            ready = self._selector.select(min(wait, _POLL if handle is None else _RANKS if others else 3600))
             for key, _ in ready:
                 key.data()
             if time.monotonic() >= self._due:
@@ -102,9 +108,24 @@ class Attendance:
         """Tell the cell's process to save what it has and end, and end it where it has not within `grace` seconds."""
         if self._told is None and self._cause is None:
             self._stopping = True
-            with suppress(ProcessLookupError):
-                os.kill(self._cell.pid, signal.SIGTERM)
+            for pid in (self._cell.pid, *self._cell.others):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
             self._due, self._act = time.monotonic() + grace, self._stop_waiting
+
+    def _look_at(self, others: dict[int, int]) -> None:
+        """Fail the cell where one of its further ranks has failed, unless rank 0 says why within `_RANK_GRACE`."""
+        for rank, pid in list(others.items()):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if not ended:
+                continue
+            del others[rank]
+            code = os.waitstatus_to_exitcode(status)
+            if code and not (self._told or self._cause or self._stopping):
+                how = f"signal {signal_name(-code)}" if code < 0 else f"exit code {code}"
+                reason = f"its process {rank} of {len(self._cell.others) + 1} ended with {how}; its log says more"
+                self._due = min(self._due, time.monotonic() + _RANK_GRACE)
+                self._act = partial(self._end, "failed", reason)
 
     def _ended(self) -> int | None:
         """The exit code, negative for a signal's; None while it runs."""

@@ -46,6 +46,7 @@ class BenchOptions:
     seeds: int = 1
     devices: str = "auto"
     workers_per_device: int = 1
+    gpus_per_cell: int = 1
     executor: str = "local"
     executor_options: Sequence[str] = ()
     executor_profile: Path | None = None
@@ -155,7 +156,12 @@ class Session:
             options.workers_per_device,
             gathered(options.executor_profile, options.executor_options),
             options.dry_run,
+            options.gpus_per_cell,
         )
+        if options.gpus_per_cell > 1 and options.executor != "local":
+            raise UsageError(
+                f"--gpus-per-cell is for the local executor; {options.executor} gives each cell one device"
+            )
         self._executor: Executor = resolve(suite.executors[options.executor].spec.builder)(resources, self._steps)
         self._slots = self._executor.slots()
         self._stop = Stop(grace=options.grace)

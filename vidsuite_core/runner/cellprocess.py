@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 import warnings
+from collections.abc import Callable
 from typing import Any, NoReturn, TextIO
 
 from vidsuite_core.engine import stopping
@@ -30,7 +31,7 @@ def run(order: Order, messages: int) -> NoReturn:
             faulthandler.register(DUMP)
         _give_way()
         stopping.listen()
-        _run(order, _Sender(messages))
+        _run(order, _silent if int(os.environ.get("RANK", "0")) else _Sender(messages))
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -53,6 +54,10 @@ def run_from(arguments: list[str]) -> NoReturn:
     run(order, messages)
 
 
+def _silent(kind: str, **fields: Any) -> None:
+    """What further ranks of a cell tell: nothing, as rank 0 speaks for all."""
+
+
 class _Sender:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -65,7 +70,7 @@ class _Sender:
                 data = data[os.write(self._descriptor, data) :]
 
 
-def _run(order: Order, send: _Sender) -> None:
+def _run(order: Order, send: Callable[..., None]) -> None:
     from vidsuite_core.engine.cell import run_cell
 
     shown = warnings.showwarning
@@ -87,6 +92,10 @@ def _run(order: Order, send: _Sender) -> None:
         outcome = run_cell(order, lambda what, done, total: send("progress", what=what, done=done, total=total))
     except stopping.Stopped as stop:
         outcome = {"status": "interrupted", "reason": str(stop)}
+    if int(os.environ.get("RANK", "0")):  # what rank 0 tells is the cell's
+        if outcome["status"] != "ok":
+            sys.exit(f"process {os.environ['RANK']}: {outcome['status']}: {outcome.get('reason', '')}")
+        return
     try:
         send("outcome", outcome=outcome)
     except (TypeError, ValueError) as error:

@@ -27,6 +27,7 @@ class Slot:
         precision: what `precision="auto"` stands for: "bf16" where the device computes in it natively, else "fp32".
         processors: the processors that its cells may use, so that workers do not fight for them; () for all.
         number: tells slots of one device apart.
+        ranks: processes that run a cell together, each on a GPU of its own where there are GPUs.
     """
 
     device: str
@@ -35,6 +36,7 @@ class Slot:
     precision: str
     processors: tuple[int, ...] = ()
     number: int = 0
+    ranks: int = 1
 
     @property
     def name(self) -> str:
@@ -51,6 +53,30 @@ def shared_out(slots: Sequence[Slot], workers: int) -> list[Slot]:
     """`workers` slots on each device, with this machine's processors divided among all of them."""
     shares = iter(divided(processors(), len(slots) * workers))
     return [replace(slot, number=number, processors=next(shares)) for slot in slots for number in range(workers)]
+
+
+def joined(slots: Sequence[Slot], ranks: int) -> list[Slot]:
+    """Slots of `ranks` devices each, of those that follow on one another; the processor serves any number of ranks.
+
+    Raises:
+        UsageError: there are fewer devices, or some would be left over.
+    """
+    if ranks == 1:
+        return list(slots)
+    if not slots[0].on_gpu:
+        return [replace(slot, ranks=ranks) for slot in slots]
+    if len(slots) % ranks:
+        raise UsageError(f"--gpus-per-cell {ranks} does not divide the {len(slots)} devices; choose with --devices")
+    groups = [slots[start : start + ranks] for start in range(0, len(slots), ranks)]
+    return [
+        replace(
+            group[0],
+            device="+".join(slot.device for slot in group),
+            visible=",".join(slot.visible for slot in group),
+            ranks=ranks,
+        )
+        for group in groups
+    ]
 
 
 def parse_devices(text: str) -> list[Slot]:

@@ -85,13 +85,14 @@ class Resources:
     """What a user lets a run use: devices (see `devices.parse_devices`), and workers on each of them.
 
     `options` are the executor's own, by name (see `vidsuite_core.runner.options`); `looking` says that nothing is to be
-    run, so that nothing may be started to find the slots.
+    run, so that nothing may be started to find the slots. `gpus_per_cell` processes run each cell together.
     """
 
     devices: str = "auto"
     workers_per_device: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
     looking: bool = False
+    gpus_per_cell: int = 1
 
 
 class Executor(ABC):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vidsuite_core.errors import UsageError
-from vidsuite_core.runner.devices import Slot, parse_devices, shared_out
+from vidsuite_core.runner.devices import Slot, joined, parse_devices, shared_out
 from vidsuite_core.runner.executor import Event, Executor, Job, Jobs, Listener, Resources
 from vidsuite_core.runner.messages import Message
 from vidsuite_core.runner.options import settled
@@ -49,7 +49,8 @@ class LocalExecutor(Executor):
                              "run them apart")  # fmt: skip
         if len(kinds) > 1:
             self.listener.say(f"of several classes of device only {kinds[0]} is used; --devices chooses others")
-        return shared_out([slot for slot in slots if slot.kind == kinds[0]], self.resources.workers_per_device)
+        together = joined([slot for slot in slots if slot.kind == kinds[0]], self.resources.gpus_per_cell)
+        return shared_out(together, self.resources.workers_per_device)
 
     def run(self, jobs: Jobs) -> None:
         """See `Executor.run`."""

@@ -32,6 +32,7 @@ def plan_cells(
     seeds: Sequence[int],
     preset: str,
     device_kind: str,
+    device_count: int = 1,
     classes: Sequence[str] = (),
 ) -> list[Cell]:
     """The cells of one model on one dataset: a cell a fold and seed, folds first.
@@ -75,6 +76,7 @@ def plan_cells(
                 preset=preset,
             ),
             device_kind=device_kind,
+            device_count=device_count,
         )
         for seed in seeds
         for fold in folds

@@ -179,6 +179,7 @@ class Planner:
                 seeds=seeds,
                 preset=self.options.preset,
                 device_kind=self.slot.kind,
+                device_count=self.slot.ranks,
                 classes=dataset.class_names(),
             )
             of_cells = self._code(handle, model, config)
@@ -266,6 +267,7 @@ class Planner:
             device="cuda" if self.slot.on_gpu else "cpu",
             folder=str(folder),
             cost=cost,
+            ranks=self.slot.ranks,
             speed=self._inference(),
             protocol=SHORT if self.options.preset == QUICK and not self.options.only else FULL,
             keep=tuple(self.options.keep),

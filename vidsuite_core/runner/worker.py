@@ -20,20 +20,21 @@ import gc
 import json
 import os
 import signal
+import socket
 import sys
 import tempfile
 import time
 import traceback
 import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from vidsuite_core.engine.order import Order
 from vidsuite_core.runner import cellprocess
 from vidsuite_core.runner.attendance import Attendance, Cell
 from vidsuite_core.runner.messages import PROTOCOL, Lines, Message, written
-from vidsuite_core.runner.processes import adopt_orphans, die_with_parent, end_descendants
+from vidsuite_core.runner.processes import adopt_orphans, die_with_parent, divided, end_descendants, processors
 from vidsuite_core.support import environment
 
 _TRYING = 60.0
@@ -142,14 +143,39 @@ class _Worker:
     def _start(self, order: Order) -> Cell:
         output, printed = os.pipe()
         messages, told = os.pipe()
-        pid = _fork()
-        if pid == 0:
-            for descriptor in (output, messages, self.orders, self._messages):
-                os.close(descriptor)
-            _as_child(lambda: _become_cell(order, printed, told, forked=bool(self._forks)))
+        shares = divided(processors(), order.ranks) if order.ranks > 1 else [()]
+        port = _free_port() if order.ranks > 1 else 0
+        pids = []
+        for rank, share in enumerate(shares):
+            pids.append(_fork())
+            if pids[-1] == 0:
+                for descriptor in (output, messages, self.orders, self._messages):
+                    os.close(descriptor)
+                if order.ranks > 1:
+                    _take_rank(rank, order.ranks, port, share)
+                _as_child(lambda: _become_cell(order, printed, told, forked=bool(self._forks)))
         os.close(printed)
         os.close(told)
-        return Cell(pid, output, messages)
+        return Cell(pids[0], output, messages, tuple(pids[1:]))
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _take_rank(rank: int, ranks: int, port: int, share: Sequence[int]) -> None:
+    """Make this process one of several that run a cell together, with its share of the processors."""
+    os.environ |= {
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+    }  # fmt: skip
+    if share:
+        os.sched_setaffinity(0, share)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(max(1, len(share) or (os.cpu_count() or 1) // ranks))
 
 
 def _become_cell(order: Order, printed: int, told: int, *, forked: bool) -> None:

@@ -56,6 +56,8 @@ class Tiny(BaseModel):
             raise MemoryError("no memory left for the toy")
         if self.fault == "hang":
             time.sleep(600)
+        if self.fault == "kill_rank_1" and os.environ.get("RANK") == "1":
+            os.kill(os.getpid(), signal.SIGKILL)
         if self.fault == "segfault":
             ctypes.string_at(0)
         if self.fault == "slow":
