@@ -13,7 +13,7 @@ _PAPER = "Karácsony et al. 2020"
 
 @hookimpl
 def vidsuite_datasets():
-    """The embedded synthetic ward, real far-infrared falls, and the user's own recordings."""
+    """The embedded synthetic ward with two cues, real far-infrared falls, and the user's own recordings."""
     return [
         DatasetSpec(
             name="synthetic",
@@ -23,6 +23,15 @@ def vidsuite_datasets():
             licence="generated",
             synthetic=True,
             size=9_700_000,
+            shareable=True,
+        ),
+        DatasetSpec(
+            name="ordered",
+            summary="rendered infrared ward: the order of each clip's phases tells the classes apart, not their speed",
+            task=_TASK,
+            builder=f"{__name__}.synthetic:Ordered",
+            licence="generated",
+            synthetic=True,
             shareable=True,
         ),
         DatasetSpec(
@@ -46,7 +55,7 @@ def vidsuite_datasets():
 
 @hookimpl
 def vidsuite_models():
-    """The paper's model, three baselines, and the I3D network by itself."""
+    """The paper's model, its baselines, and the I3D network by itself."""
     i3d = ("i3d_rgb_kinetics400",)
     detector = ("mask_rcnn_r101_fpn_coco",)
 
@@ -59,6 +68,10 @@ def vidsuite_models():
         model("i3d_lstm_fc", "I3D features, two LSTMs, two FC layers", "i3d_lstm_fc.py", i3d + detector, paper=_PAPER),
         model("i3d_pool_logreg", "mean I3D features, logistic regression", "i3d_pool_logreg.py", i3d + detector),
         model("single_frame", "CNN features of the middle frame, FC layers", "single_frame.py", i3d + detector),
+        model(
+            "motion_energy", "how much changes from frame to frame, logistic regression", "motion_energy.py", detector
+        ),
+        model("blob_forest", "moments of what is warm, random forest", "blob_forest.py", ()),
         model("i3d_finetuned", "I3D trained end to end", "i3d_finetuned.py", i3d + detector),
         ModelSpec(
             name="i3d",

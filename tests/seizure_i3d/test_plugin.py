@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 import yaml
 
 import vidsuite_core as vs
-from vidsuite_core.engine.config import cell_config, named_weights
+from vidsuite_core.benchmark import read_definition
+from vidsuite_core.engine.config import cell_config, named_weights, runtime_config
+from vidsuite_core.results.record import Record
 
 PAPER = Path(__file__).parents[2] / "plugins" / "seizure_i3d" / "paper.yaml"
 
@@ -45,6 +48,25 @@ def test_the_paper_preset_has_the_papers_numbers(suite: vs.Suite) -> None:
     assert config["crop"]["expand"] == 0.2
     assert config["crop"]["labels"] == ["bed", "person"]
     assert (config["selection"], config["paper_rule"]) == ("last", "best_on_test")
+
+
+def test_models_of_a_dataset_are_shown_the_same_clips(suite: vs.Suite) -> None:
+    """Rows of a table differ in their model alone: rate, size, crop and views are the dataset's, for all networks."""
+    definition = read_definition(suite.benchmarks["seizure_i3d"])
+    cfg = definition.dataset("seizure_i3d/fir16").cfg
+    read = []
+    for model in ("i3d_lstm_fc", "i3d_pool_logreg", "single_frame"):
+        spec = suite.models[model].spec
+        assert spec.config is not None
+        built = runtime_config(
+            cell_config(spec.config, "quick", [cfg], {}, "fp32"), {"i3d_rgb_kinetics400": None}, 2, []
+        )
+        (reader,) = built.data.pipeline
+        read.append((reader, built.data.extractor.views))
+    assert all(one == read[0] for one in read)
+    assert (reader.fps, reader.between, reader.size, reader.crop.source) == (30, "linear", 64, "warm")
+    longest = 47
+    assert cfg["steps"] == math.ceil(((longest - 1) * 3 + 1) / 8) - 1
 
 
 def test_reported_rows_are_as_printed(shared: Path) -> None:
@@ -88,6 +110,42 @@ def test_each_model_runs_end_to_end(
     suite: vs.Suite, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two folds of eight short clips with random weights: the path, not the scores."""
+    options = [] if model == "i3d_pool_logreg" else ["train_cfg.max_iters=2", "train_cfg.val_interval=1"]
+    options += (
+        ["train_dataloader.num_workers=0", "train_dataloader.persistent_workers=False"]
+        if model == "i3d_finetuned"
+        else []
+    )
+    options += (
+        ["val_dataloader.num_workers=0", "val_dataloader.persistent_workers=False"] if model == "i3d_finetuned" else []
+    )
+    for record in run_small(suite, model, tmp_path, monkeypatch, options):
+        assert any("random weights were used in place of i3d_rgb_kinetics400" in line for line in record.warnings)
+        assert record.score_key["config"]["inference"] == {"precision": "fp32", "backend": "auto"}
+        assert record.details["path"].endswith("-fp32")
+        assert record.details["inference"]["scored"]["path"] == record.details["path"]
+        if record.efficiency:
+            speed = record.details["inference"]["speed"]
+            assert speed["path"] == record.efficiency.path
+            assert speed["difference"]["pred_score"]["largest"] < 0.1
+        crops = record.details["crops"].values()
+        assert crops
+        assert {crop["source"] for crop in crops} == {"given"}
+
+
+@pytest.mark.parametrize("model", ["motion_energy", "blob_forest"])
+def test_measures_run_end_to_end(suite: vs.Suite, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a network there are no weights to miss."""
+    for record in run_small(suite, model, tmp_path, monkeypatch, []):
+        assert not any("random weights" in line for line in record.warnings)
+        assert 0 <= record.scores["macro_f1"].value <= 1
+        assert ("crops" in record.details) is (model == "motion_energy")
+
+
+def run_small(
+    suite: vs.Suite, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> list[Record]:
+    """The records of a model's two cells on eight short clips."""
     monkeypatch.setenv("VIDSUITE_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "small"
     folder.mkdir()
@@ -100,38 +158,18 @@ datasets:
     default: true
     cfg: {crop: {source: given, detector: null}}
     presets: {quick: {seconds: 12, seizures: 6, patients: 4, size: [64, 48], fps: 10, clip: 10, shortest: 10}}
-models: [i3d_lstm_fc, i3d_pool_logreg, single_frame, i3d_finetuned]
+models: [i3d_lstm_fc, i3d_pool_logreg, single_frame, motion_energy, blob_forest, i3d_finetuned]
 presets: {quick: {timeout: 300, cfg: {}}}
 """
     )
     spec = vs.BenchmarkSpec(name="small", summary="small", task="clip_classification", definition=definition)
     row = next(iter(suite.benchmarks.values()))
     monkeypatch.setitem(suite.benchmarks._rows, "seizure_i3d/small", type(row)("seizure_i3d", spec))
-    options = [] if model == "i3d_pool_logreg" else ["train_cfg.max_iters=2", "train_cfg.val_interval=1"]
-    options += (
-        ["train_dataloader.num_workers=0", "train_dataloader.persistent_workers=False"]
-        if model == "i3d_finetuned"
-        else []
-    )
-    options += (
-        ["val_dataloader.num_workers=0", "val_dataloader.persistent_workers=False"] if model == "i3d_finetuned" else []
-    )
     results = suite.run("", benchmark="small", model=model, out=tmp_path / "runs", cfg_options=options, devices="cpu")
     assert results.ok, [o.attempt.record.reason if o.attempt else o.problem for o in results.outcomes.values()]
-    for outcome in results.outcomes.values():
-        assert outcome.attempt is not None
-        record = outcome.attempt.record
-        assert any("random weights were used in place of i3d_rgb_kinetics400" in line for line in record.warnings)
-        assert record.score_key["config"]["inference"] == {"precision": "fp32", "backend": "auto"}
-        assert record.details["path"].endswith("-fp32")
-        assert record.details["inference"]["scored"]["path"] == record.details["path"]
-        if record.efficiency:
-            speed = record.details["inference"]["speed"]
-            assert speed["path"] == record.efficiency.path
-            assert speed["difference"]["pred_score"]["largest"] < 0.1
-        crops = record.details["crops"].values()
-        assert crops
-        assert {crop["source"] for crop in crops} == {"given"}
+    attempts = [outcome.attempt for outcome in results.outcomes.values()]
+    assert len(attempts) == 2
+    return [attempt.record for attempt in attempts if attempt is not None]
 
 
 @pytest.mark.slow

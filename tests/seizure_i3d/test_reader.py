@@ -14,7 +14,8 @@ from vidsuite_core.errors import UsageError
 from vidsuite_core.media import write_video
 from vidsuite_core.samples import Box, ClipSample, Recording
 from vidsuite_plugins.seizure_i3d.crop.cropper import Cropper
-from vidsuite_plugins.seizure_i3d.crop.reader import ReadCropped
+from vidsuite_plugins.seizure_i3d.crop.reader import ReadCropped, blended
+from vidsuite_plugins.seizure_i3d.crop.warm import warm_box
 
 CONFIG = Path(plugin.__file__).parent / "configs" / "i3d_pool_logreg.py"
 
@@ -78,8 +79,50 @@ def test_the_detector_is_not_asked_for_where_all_samples_bring_boxes() -> None:
         ([sample, bare], (), True),
         ([sample], ("crop.source=detector",), True),
         ([bare], ("crop.source=given",), False),
+        ([bare], ("crop.source=warm",), False),
     ]:
         resolved = cell_config(CONFIG, "quick", [], parse_options(options), "fp32")
         settle(resolved, samples)
         assert "settle" not in resolved
         assert bool(resolved["crop"]["detector"]) is detects  # type: ignore[index]
+
+
+def test_what_is_warm_makes_the_crop(sample: ClipSample) -> None:
+    frames = np.full((3, 16, 16, 1), 50, np.uint8)
+    frames[0, 4:6, 3:5], frames[2, 9, 7], frames[1, 15, 15] = 200, 150, 70  # a body, its foot, and noise
+    assert warm_box(frames) == (3, 4, 8, 10)
+    footage = replace(sample.footage, planes=(frames,), first=0, frames=3, value_range=None)
+    thermal = replace(sample, footage=footage, stop=3)
+    found = Cropper(source="warm", expand=0.2).crop(thermal.footage)
+    assert (found.box, found.status, found.source) == ((2, 2, 9, 12), "cropped", "warm")
+    reader = ReadCropped(size=None, crop={"source": "warm", "expand": 0})
+    assert reader({"sample": thermal})["clip"].shape == (3, 6, 5, 3)
+
+
+def test_a_room_without_anybody_is_not_cropped(sample: ClipSample) -> None:
+    nobody = replace(sample.footage, planes=(np.full((3, 16, 16, 1), 50, np.uint8),), first=0, frames=3)
+    found = Cropper(source="warm").crop(nobody)
+    assert (found.status, found.box, found.reason) == ("whole_frame", (0, 0, 16, 16), "no warm found")
+
+
+def test_frames_between_frames_are_means_of_both() -> None:
+    clip = np.array([0, 30, 90], np.uint8).reshape(3, 1, 1, 1)
+    assert blended(clip, 3).ravel().tolist() == [0, 10, 20, 30, 50, 70, 90]
+    assert blended(clip, 1).ravel().tolist() == [0, 30, 90]
+    assert blended(clip, 0.5).ravel().tolist() == [0, 90]
+    assert blended(clip[:1], 3).ravel().tolist() == [0]
+
+
+def test_a_clip_is_blended_to_the_rate_that_is_asked_for(sample: ClipSample) -> None:
+    plain, nearest = ReadCropped(size=8), ReadCropped(size=8, fps=60)
+    linear = ReadCropped(size=8, fps=60, between="linear")
+    assert len(nearest({"sample": sample})["clip"]) == 40
+    results = linear({"sample": sample})
+    assert (len(results["clip"]), results["fps"]) == (39, 60)
+    assert np.array_equal(results["clip"][::2], plain({"sample": sample})["clip"])
+    middle = results["clip"][1].astype(float) - (results["clip"][0] + results["clip"][2].astype(float)) / 2
+    assert np.abs(middle).max() <= 0.5
+    assert linear.key(sample) == {**plain.key(sample), "linear": 60.0}
+    assert ReadCropped(size=8, between="linear").key(sample) == plain.key(sample)
+    with pytest.raises(UsageError, match="nearest or linear"):
+        ReadCropped(between="cubic")  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.media import open_video
 from vidsuite_plugins.seizure_i3d import synthetic
 from vidsuite_plugins.seizure_i3d.data import slice_samples
-from vidsuite_plugins.seizure_i3d.synthetic import Synthetic, motion, render_recording
+from vidsuite_plugins.seizure_i3d.synthetic import Ordered, Synthetic, motion, render_recording
 from vidsuite_plugins.seizure_i3d.synthetic.motion import FRONTAL, TEMPORAL, Difficulty
 from vidsuite_plugins.seizure_i3d.synthetic.plan import LEFT_OVER, Options, plan
 
@@ -321,3 +321,54 @@ def test_motion_tells_the_classes_apart_and_single_frames_do_not():
     static, moving = macro_f1(pixels), macro_f1(motions)
     assert static < 0.6
     assert 0.75 < moving < 0.95
+
+
+class TestOrder:
+    """The variant in which the order of a clip's phases tells the classes apart."""
+
+    OPTIONS = replace(QUICK, size=(64, 54), cue="order")
+
+    def test_the_cue_that_was_there_before_is_unsaid(self, tmp_path):
+        assert "cue" not in QUICK.to_json()
+        assert Options.from_json(QUICK.to_json()) == QUICK
+        assert Options.from_json(self.OPTIONS.to_json()) == self.OPTIONS
+        assert Ordered(tmp_path).recipe == replace(QUICK, size=(128, 106), cue="order")
+        assert Ordered(tmp_path, size=(256, 212)).folder != Synthetic(tmp_path).folder
+
+    def test_an_unknown_cue_is_refused(self, tmp_path):
+        with pytest.raises(UsageError, match="speed or order"):
+            Synthetic(tmp_path, cue="colour")
+
+    def test_which_part_is_lively_is_all_that_differs(self):
+        """Drawn for many patients: how far the pose path goes in the first and the last third of each clip."""
+        ratios, totals = {}, {}
+        for label in (FRONTAL, TEMPORAL):
+            gone = []
+            for seed in range(60):
+                rng = np.random.default_rng(seed)
+                temperament = motion.draw_temperament(rng, label, False, Difficulty(), "order")
+                assert (temperament.fumbling, temperament.chewing) == (0, 0)
+                phase = motion._phase(rng, np.arange(240) / 30, 30, temperament, Difficulty(), 60)
+                gone.append(np.diff(phase, prepend=phase[0]).reshape(4, 60))
+            gone = np.concatenate(gone)
+            ratios[label] = np.log(gone[:, 1:21].sum(1) / gone[:, -20:].sum(1))
+            totals[label] = np.log(gone.sum(1))
+        assert np.mean(ratios[FRONTAL] > 0) > 0.97
+        assert np.mean(ratios[TEMPORAL] < 0) > 0.97
+        assert ks_2samp(totals[FRONTAL], totals[TEMPORAL]).pvalue > 0.01
+
+    def test_atypical_patients_have_no_order(self):
+        track = motion.draw_temperament(np.random.default_rng(0), FRONTAL, True, Difficulty(), "order")
+        assert track.lively_first == 0
+
+    def test_the_pictures_show_it(self):
+        """Frame differences of the rendered clips of two typical patients."""
+        for label, first_is_livelier in ((FRONTAL, True), (TEMPORAL, False)):
+            one = next(p for p in plan(self.OPTIONS) if p.label == label and not p.atypical and p.frames >= 120)
+            frames = np.stack(list(render_recording(self.OPTIONS, one).frames)).astype(float)
+            changes = np.abs(np.diff(frames, axis=0)).mean(axis=(1, 2))
+            halves = [
+                [changes[s : s + 20].mean(), changes[s + 39 : s + 59].mean()] for s in range(0, one.frames - 59, 60)
+            ]
+            first, second = np.mean(halves, axis=0)
+            assert bool(first > second) is first_is_livelier

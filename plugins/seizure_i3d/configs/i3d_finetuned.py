@@ -7,7 +7,8 @@ paper_rule = 'best_on_test'
 
 data = dict(
     type='vidsuite.ClipDataset',
-    pipeline=[dict(type='seizure_i3d.ReadCropped', size=224, crop='config://crop', cached=True), dict(type='vidsuite.PackClip')])
+    pipeline=['config://read', dict(type='vidsuite.PackClip')])
+read = dict(cached=True)
 
 model = dict(
     type='seizure_i3d.I3dClassifier',

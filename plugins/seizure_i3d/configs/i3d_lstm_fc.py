@@ -7,10 +7,10 @@ paper_rule = 'best_on_test'  # 3.5.1: the moment of the highest F1 on the fold t
 
 data = dict(
     type='vidsuite.FeatureDataset',
-    pipeline=[dict(type='seizure_i3d.ReadCropped', size=224, crop='config://crop')],  # 3.3.2
+    pipeline=['config://read'],
     extractor=dict(
         type='seizure_i3d.I3dFeatures', weights='weights://i3d_rgb_kinetics400', inference='config://inference',
-        steps=7))
+        steps='config://steps', views='config://views'))
 
 model = dict(
     type='seizure_i3d.LstmFc',

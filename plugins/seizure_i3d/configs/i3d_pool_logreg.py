@@ -4,10 +4,10 @@ custom_imports = dict(imports=['vidsuite_plugins.seizure_i3d.models', 'vidsuite_
 
 data = dict(
     type='vidsuite.FeatureDataset',
-    pipeline=[dict(type='seizure_i3d.ReadCropped', size=224, crop='config://crop')],
+    pipeline=['config://read'],
     extractor=dict(
         type='seizure_i3d.I3dFeatures', weights='weights://i3d_rgb_kinetics400', inference='config://inference',
-        steps=7))
+        steps='config://steps', views='config://views'))
 
 model = dict(type='seizure_i3d.PooledLogReg', num_classes='dataset', C=0.01)
 train_dataloader = dict(batch_size=500, dataset='config://data')

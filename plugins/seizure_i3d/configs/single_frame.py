@@ -4,7 +4,7 @@ _base_ = ['i3d_lstm_fc.py']
 data = dict(
     extractor=dict(
         _delete_=True, type='seizure_i3d.FrameFeatures', weights='weights://i3d_rgb_kinetics400',
-        inference='config://inference'))
+        inference='config://inference', views='config://views'))
 
 model = dict(
     _delete_=True,

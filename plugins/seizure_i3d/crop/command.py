@@ -50,8 +50,8 @@ def crop_sheet(dataset: Dataset, out: Path, options: Mapping[str, Any], progress
     "--source",
     default="auto",
     show_default=True,
-    type=click.Choice(("auto", "given", "detector")),
-    help="Boxes that recordings bring along, or detected ones.",
+    type=click.Choice(("auto", "given", "detector", "warm")),
+    help="Boxes that recordings bring along, detected ones, or what is warmer than the room.",
 )
 @click.option(
     "--detector",

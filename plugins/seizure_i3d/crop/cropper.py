@@ -1,4 +1,4 @@
-"""The crop of each recording: found once on its first frame, remembered, and reported."""
+"""The crop of each recording: found once, remembered, and reported."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vidsuite_core.errors import UsageError
-from vidsuite_core.media.reader import first_frame, frame_size
+from vidsuite_core.media.reader import Reader, first_frame, frame_size
 from vidsuite_core.support.cache import cache_key, feature_cache
 from vidsuite_plugins.seizure_i3d.crop.detect import Detector, find_config
 from vidsuite_plugins.seizure_i3d.crop.rule import CropResult, CropRule, Detection, choose_crop, given, whole_frame
+from vidsuite_plugins.seizure_i3d.crop.warm import LABEL, warm_box
 
 if TYPE_CHECKING:
     from vidsuite_core.samples import Recording
 
-SOURCES = ("auto", "given", "detector")
+SOURCES = ("auto", "given", "detector", "warm")
 
 
 class Cropper:
@@ -28,7 +29,8 @@ class Cropper:
 
     Args:
         source: "given" uses the regions that the recordings bring, "detector" those detected on the first frame,
-            "auto" the given ones where a recording has one of each label, else the detector.
+            "auto" the given ones where a recording has one of each label, else the detector. "warm" takes what is
+            warmer than the room in any frame, see `warm.warm_box`, and no other label.
         labels: regions to merge; a recording that lacks one keeps its whole frame.
         expand: how much the merged box grows on each side, as a fraction of its width and height.
         min_score: least confidence of a detection.
@@ -47,7 +49,8 @@ class Cropper:
         if source not in SOURCES:
             raise UsageError(f"crop source {source!r} is none of {', '.join(SOURCES)}")
         self.source = source
-        self.rule = CropRule(labels=tuple(labels), expand=expand, min_score=min_score)
+        wanted = (LABEL,) if source == "warm" else tuple(labels)
+        self.rule = CropRule(labels=wanted, expand=expand, min_score=min_score)
         self._options = detector
         self._detector: Detector | None = None
         self._known: dict[str, CropResult] = {}
@@ -61,6 +64,9 @@ class Cropper:
     def _find(self, recording: Recording) -> CropResult:
         height, width = frame_size(recording)
         size = width, height
+        if self.source == "warm":
+            box = warm_box(Reader().read(recording, range(recording.frames)))
+            return choose_crop([Detection(LABEL, 1.0, box)] if box else [], *size, self.rule, "warm")
         if self.source != "detector" and (self.source == "given" or set(self.rule.labels) <= set(recording.regions)):
             return choose_crop(given(recording.regions), *size, self.rule, "given")
         if not self._options or not self._options.get("weights"):

@@ -21,7 +21,7 @@ PixelBox = tuple[int, int, int, int]
 """x1, y1, x2, y2 in whole pixels, x2 and y2 exclusive: `frame[y1:y2, x1:x2]` is the crop."""
 
 Status = Literal["cropped", "whole_frame"]
-Source = Literal["given", "detector", "none"]
+Source = Literal["given", "detector", "warm", "none"]
 
 _RECORDED, _RECORDED_SCORE = 5, 0.05  # of each label: the chosen one, its rivals and near misses
 

@@ -14,6 +14,7 @@ from vidsuite_core.networks.classifier import ClipClassifier, Samples
 from vidsuite_core.networks.i3d import FEATURES
 from vidsuite_plugins.seizure_i3d.models.heads import FcHead
 from vidsuite_plugins.seizure_i3d.models.lstm_fc import valid_steps
+from vidsuite_plugins.seizure_i3d.models.views import one_view, over_views
 from vidsuite_plugins.seizure_i3d.registry import MODELS
 
 
@@ -58,7 +59,7 @@ class PooledLogReg(ClipClassifier):
         """Fit on all training samples at once, each class weighing the same (`class_weight="balanced"`).
 
         Args:
-            inputs: (N, T, in_channels), masked steps all -1.
+            inputs: (N, T, in_channels), masked steps all -1; or (N, V, T, in_channels), each view a sample.
             labels: LongTensor (N,), each of the K classes at least once.
 
         Raises:
@@ -73,6 +74,8 @@ class PooledLogReg(ClipClassifier):
                 f"labels {missing} are without a training sample or beyond num_classes={self.num_classes}; "
                 "check the split and the model's num_classes"
             )
+        if inputs.ndim == 4:
+            labels, inputs = labels.repeat_interleave(inputs.shape[1]), inputs.flatten(0, 1)
         scaler = StandardScaler()
         pooled = scaler.fit_transform(mean_of_valid_steps(inputs).double().cpu().numpy())
         regression = LogisticRegression(C=self.C, class_weight="balanced", max_iter=self.max_iter)
@@ -88,14 +91,17 @@ class PooledLogReg(ClipClassifier):
         self.fitted.fill_(True)
 
     def logits(self, inputs: Tensor, data_samples: Samples | None = None) -> Tensor:
-        """(B, T, in_channels) -> (B, 1) for two classes, else (B, K).
+        """(B, T, in_channels), or (B, V, T, in_channels) -> (B, 1) for two classes, else (B, K).
 
         Raises:
             UsageError: neither `fit` nor a checkpoint came before.
         """
         if not self.fitted:
             raise UsageError("PooledLogReg is not fitted; call fit or load a checkpoint first")
-        return (mean_of_valid_steps(inputs) - self.mean) / self.scale @ self.coef.T + self.intercept
+        return over_views(self._of_view, inputs)
+
+    def _of_view(self, x: Tensor) -> Tensor:
+        return (mean_of_valid_steps(x) - self.mean) / self.scale @ self.coef.T + self.intercept
 
     def loss(self, inputs: Tensor, data_samples: Samples) -> dict[str, Tensor]:
         """Not trained by steps: raises UsageError."""
@@ -141,11 +147,13 @@ class SingleFrameFc(ClipClassifier):
         self.l2_bias = l2_bias
 
     def logits(self, inputs: Tensor, data_samples: Samples | None = None) -> Tensor:
-        """(B, 1, in_channels) -> (B, 1) for two classes, else (B, K)."""
-        if inputs.ndim != 3 or inputs.shape[1] != 1:
+        """(B, 1, in_channels), or (B, V, 1, in_channels) -> (B, 1) for two classes, else (B, K)."""
+        if inputs.ndim not in (3, 4) or inputs.shape[-2] != 1:
             raise VidsuiteError(f"SingleFrameFc takes one frame's features (B, 1, C), not {tuple(inputs.shape)}")
-        return self.head(inputs[:, 0])
+        return over_views(lambda x: self.head(x[:, 0]), inputs)
 
     def loss(self, inputs: Tensor, data_samples: Samples) -> dict[str, Tensor]:
         """`loss_cls`, and `loss_l2` on the weights."""
-        return super().loss(inputs, data_samples) | {"loss_l2": self.head.penalty(self.l2_kernel, self.l2_bias)}
+        return super().loss(one_view(inputs), data_samples) | {
+            "loss_l2": self.head.penalty(self.l2_kernel, self.l2_bias)
+        }

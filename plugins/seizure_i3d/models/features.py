@@ -20,6 +20,7 @@ from vidsuite_core.networks import i3d
 from vidsuite_core.weights import content_sha256
 from vidsuite_plugins.seizure_i3d.models import inception2d
 from vidsuite_plugins.seizure_i3d.models.lstm_fc import MASK_VALUE
+from vidsuite_plugins.seizure_i3d.models.views import checked, seen_from
 from vidsuite_plugins.seizure_i3d.registry import MODELS
 
 RANDOM_SEED = 0
@@ -33,15 +34,19 @@ class _Extractor:
         network: takes one tensor and gives one.
         inference: precision and back end, as `vidsuite_core.inference.Inference` has them.
         varying: axes of the input of which every length will do.
+        views: sides from which clips are seen, see `views.seen_from`; of several, features have an axis (V, ...) more.
     """
 
     batch_size = 4
 
-    def __init__(self, network: nn.Module, inference: Mapping[str, str] | None, varying: Sequence[int]) -> None:
+    def __init__(
+        self, network: nn.Module, inference: Mapping[str, str] | None, varying: Sequence[int], views: Sequence[int]
+    ) -> None:
         self.network = network.eval().requires_grad_(False)
         self.weights = content_sha256(network.state_dict())
         self.inference = Inference(**(inference or {"precision": "fp32"}))
         self.varying = {0: tuple(varying)}
+        self.views = checked(views)
         self.device = "cpu"
         self.fast: Accelerated | None = None
 
@@ -69,7 +74,18 @@ class _Extractor:
 
     def key(self) -> Mapping[str, Any]:
         """See `vidsuite_core.engine.data.Extractor`."""
-        return {"type": type(self).__name__, "weights": self.weights, "inference": asdict(self.inference), "version": 2}
+        seen = {} if self.views == (0,) else {"views": list(self.views)}
+        inference = asdict(self.inference)
+        return {"type": type(self).__name__, "weights": self.weights, "inference": inference, "version": 2, **seen}
+
+    def extract(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """See `vidsuite_core.engine.data.Extractor`: clips uint8 (T, S, S, 3) -> (steps, C) each, or (V, steps, C)."""
+        found = [self.of_view([seen_from(clip, view) for clip in clips]) for view in self.views]
+        return found[0] if len(found) == 1 else [np.stack(sides) for sides in zip(*found, strict=True)]
+
+    def of_view(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Features (steps, C) of clips as they are."""
+        raise NotImplementedError
 
     @property
     def path(self) -> str:
@@ -112,13 +128,18 @@ class I3dFeatures(_Extractor):
         weights: file of I3D's weights; None is random.
         inference: see `_Extractor`; float32 unless given.
         steps: of a whole clip; the paper's 60 frames give 7.
+        views: see `_Extractor`.
     """
 
     def __init__(
-        self, weights: str | Path | None = None, inference: Mapping[str, str] | None = None, steps: int = 7
+        self,
+        weights: str | Path | None = None,
+        inference: Mapping[str, str] | None = None,
+        steps: int = 7,
+        views: Sequence[int] = (0,),
     ) -> None:
         network = _seeded(i3d.build, weights)
-        super().__init__(_I3dFeatureNetwork(network), inference, varying=(0, 2))
+        super().__init__(_I3dFeatureNetwork(network), inference, varying=(0, 2), views=views)
         self.weights = content_sha256(network.state_dict())
         self.steps = steps
 
@@ -126,7 +147,7 @@ class I3dFeatures(_Extractor):
         """See `vidsuite_core.engine.data.Extractor`."""
         return {**super().key(), "steps": self.steps}
 
-    def extract(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def of_view(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Clips uint8 (T, H, W, 3) of any lengths from 9 frames to 8 (steps + 1) -> (steps, 1024) each."""
         found: list[np.ndarray] = []
         for _, group in groupby(clips, key=len):
@@ -141,12 +162,18 @@ class FrameFeatures(_Extractor):
     Args:
         weights: file of I3D's weights; None is random.
         inference: see `_Extractor`; float32 unless given.
+        views: see `_Extractor`.
     """
 
-    def __init__(self, weights: str | Path | None = None, inference: Mapping[str, str] | None = None) -> None:
-        super().__init__(_seeded(inception2d.build, weights), inference, varying=(0,))
+    def __init__(
+        self,
+        weights: str | Path | None = None,
+        inference: Mapping[str, str] | None = None,
+        views: Sequence[int] = (0,),
+    ) -> None:
+        super().__init__(_seeded(inception2d.build, weights), inference, varying=(0,), views=views)
 
-    def extract(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def of_view(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Clips uint8 (T, H, W, 3) -> (1, 1024) each."""
         frames = _to_video([clip[len(clip) // 2 : len(clip) // 2 + 1] for clip in clips], self.device)
         return list(self.run(frames[:, :, 0])[:, None])

@@ -12,6 +12,7 @@ from vidsuite_core.networks.classifier import ClipClassifier, Samples, sum_of_sq
 from vidsuite_core.networks.i3d import FEATURES
 from vidsuite_plugins.seizure_i3d.models.heads import FcHead, NormDropout
 from vidsuite_plugins.seizure_i3d.models.keras_lstm import KerasLstm, RecurrentActivation
+from vidsuite_plugins.seizure_i3d.models.views import one_view, over_views
 from vidsuite_plugins.seizure_i3d.registry import MODELS
 
 MASK_VALUE = -1.0
@@ -77,8 +78,8 @@ class LstmFc(ClipClassifier):
         self.l2_activity = l2_activity
 
     def logits(self, inputs: Tensor, data_samples: Samples | None = None) -> Tensor:
-        """(B, T, in_channels) -> (B, 1) for two classes, else (B, K)."""
-        return self.run(inputs)[0]
+        """(B, T, in_channels), or (B, V, T, in_channels) of V views -> (B, 1) for two classes, else (B, K)."""
+        return over_views(lambda x: self.run(x)[0], inputs)
 
     def run(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """(B, T, in_channels) -> logits, and each LSTM's output: (B, T, 128), and (B, 64) of the last."""
@@ -94,7 +95,7 @@ class LstmFc(ClipClassifier):
 
     def loss(self, inputs: Tensor, data_samples: Samples) -> dict[str, Tensor]:
         """`loss_cls`, `loss_l2` (weights) and `loss_activity` (LSTM outputs); mmengine minimises their sum."""
-        logits, outputs = self.run(inputs)
+        logits, outputs = self.run(one_view(inputs))
         return {
             "loss_cls": self.classification_loss(logits, data_samples),
             "loss_l2": self.penalty(),

@@ -3,13 +3,15 @@
 Frontal and temporal seizures walk the *same* paths through the space of poses: every recording draws a random
 stationary path, and the class decides only how fast its phase advances and whether small repetitive automatisms lie
 on top. A single frame is therefore drawn from (nearly) the same distribution in both classes, and only motion tells
-them apart. `Difficulty` holds every number that makes the classes easier or harder to tell apart.
+them apart. With the cue "order" both classes have the same lively and quiet phases in every clip, and only which of the
+two comes first tells them apart. `Difficulty` holds every number that makes the classes easier or harder to tell apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,8 @@ from numpy.typing import NDArray
 from vidsuite_core.errors import UsageError
 
 FRONTAL, TEMPORAL = 0, 1
+Cue = Literal["speed", "order"]
+CUES: tuple[Cue, ...] = ("speed", "order")
 Array = NDArray[np.float64]
 
 
@@ -68,6 +72,8 @@ class Temperament:
         fumbling: amplitude in metres, 0 where the patient has none.
         chewing: amplitude in (0, 1], 0 where the patient has none.
         tempo: rate of the automatisms in Hz.
+        lively_first: by how much the logarithm of the rate is above its median in the first part of each clip, and
+            below in the second; negative where the second is the lively one.
     """
 
     rate: float
@@ -76,6 +82,7 @@ class Temperament:
     fumbling: float
     chewing: float
     tempo: float
+    lively_first: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,17 +112,26 @@ class PoseTrack:
     breath: Array
 
 
-def draw_temperament(rng: np.random.Generator, label: int, atypical: bool, difficulty: Difficulty) -> Temperament:
-    """Draw how a patient of class `label` moves; the same numbers are drawn from `rng` whatever the class."""
+def draw_temperament(
+    rng: np.random.Generator, label: int, atypical: bool, difficulty: Difficulty, cue: Cue = "speed"
+) -> Temperament:
+    """Draw how a patient of class `label` moves; the same numbers are drawn from `rng` whatever the class.
+
+    With the cue "order", all patients move at the classes' mean rate (in the logarithm) and nobody has automatisms;
+    frontal patients begin each clip at the frontal rate and go over to the temporal one, temporal patients the other
+    way round, and atypical ones do neither.
+    """
     medians = (difficulty.frontal_rate, difficulty.temporal_rate)
-    median = np.sqrt(medians[0] * medians[1]) if atypical else medians[label]
+    half_way = np.sqrt(medians[0] * medians[1])
+    median = half_way if atypical or cue == "order" else medians[label]
     rate = median * np.exp(difficulty.patient_spread * rng.standard_normal())
     legs, trunk, arms, head = rng.uniform(0.35, 1.0, 4)
     hand, kind = int(rng.integers(2)), int(rng.integers(3))
     reach = difficulty.automatism_amplitude * np.exp(0.25 * rng.standard_normal())
     chewing = rng.uniform(0.5, 1.0)
     tempo = difficulty.automatism_rate * np.exp(0.2 * rng.standard_normal())
-    temporal = label == TEMPORAL
+    temporal = label == TEMPORAL and cue == "speed"
+    contrast = 0.0 if atypical or cue == "speed" else float(np.log(medians[label] / half_way))
     return Temperament(
         rate=float(rate),
         emphasis=(float(legs), float(trunk), float(arms), float(head)),
@@ -123,6 +139,7 @@ def draw_temperament(rng: np.random.Generator, label: int, atypical: bool, diffi
         fumbling=float(reach) if temporal and kind != 1 else 0.0,
         chewing=float(chewing) if temporal and kind != 0 else 0.0,
         tempo=float(tempo),
+        lively_first=contrast,
     )
 
 
@@ -141,19 +158,35 @@ def _wander(rng: np.random.Generator, phase: Array) -> Array:
     return np.sin(2 * np.pi * pace * phase + a + 0.9 * np.sin(2 * np.pi * slow * phase + b))
 
 
-def _phase(rng: np.random.Generator, seconds: Array, fps: float, rate: float, difficulty: Difficulty) -> Array:
+CHANGE = (0.35, 0.65)
+"""Where in a clip its second part may begin."""
+
+
+def _parts(rng: np.random.Generator, frames: int, clip: int) -> Array:
+    """(T,) from 1 to -1 in each clip of `clip` frames: first part and second, which goes over within a tenth of it."""
+    place = np.arange(frames) / clip
+    change = rng.uniform(*CHANGE, size=int(place[-1]) + 1)[place.astype(int)]
+    across: Array = -np.tanh((place % 1 - change) / 0.05)
+    return across
+
+
+def _phase(
+    rng: np.random.Generator, seconds: Array, fps: float, temperament: Temperament, difficulty: Difficulty, clip: int
+) -> Array:
     """How far along its path the patient is at each frame: the integral of an irregular rate from a random start."""
-    log_rate = np.log(rate) + difficulty.seizure_spread * rng.standard_normal()
+    log_rate = np.log(temperament.rate) + difficulty.seizure_spread * rng.standard_normal()
     log_rate = log_rate + difficulty.swing * _drift(rng, seconds, 8.0, 0.7)
+    if temperament.lively_first:
+        log_rate = log_rate + temperament.lively_first * _parts(rng, len(seconds), clip)
     return rng.uniform(0, 100) + np.cumsum(np.exp(log_rate)) / fps
 
 
 def draw_pose_track(
-    rng: np.random.Generator, temperament: Temperament, frames: int, fps: float, difficulty: Difficulty
+    rng: np.random.Generator, temperament: Temperament, frames: int, fps: float, difficulty: Difficulty, clip: int = 60
 ) -> PoseTrack:
-    """Draw the motion of one seizure of `frames` frames."""
+    """Draw the motion of one seizure of `frames` frames, which are cut into clips of `clip` frames."""
     seconds = np.arange(frames) / fps
-    phase = _phase(rng, seconds, fps, temperament.rate, difficulty)
+    phase = _phase(rng, seconds, fps, temperament, difficulty, clip)
     legs, trunk, arms, head = temperament.emphasis
 
     def wander(scale: float) -> Array:

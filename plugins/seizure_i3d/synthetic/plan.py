@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from statistics import NormalDist
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vidsuite_core.errors import UsageError
 from vidsuite_plugins.seizure_i3d.data import CLIP, SHORTEST
-from vidsuite_plugins.seizure_i3d.synthetic.motion import FRONTAL, TEMPORAL, Difficulty
+from vidsuite_plugins.seizure_i3d.synthetic.motion import CUES, FRONTAL, TEMPORAL, Cue, Difficulty
 
 CLASSES = ("FLE", "TLE")
 PATIENTS, SEIZURES, SECONDS = (20, 15), (85, 41), (2587, 3116)
@@ -42,6 +42,7 @@ class Options:
         fps: frames per second.
         clip, shortest: the rule of `data.slice_samples`.
         difficulty: what sets the classes apart.
+        cue: whether that is the "speed" of the motion (and automatisms), or the "order" of each clip's phases.
     """
 
     seconds: float
@@ -53,9 +54,12 @@ class Options:
     clip: int = CLIP
     shortest: int = SHORTEST
     difficulty: Difficulty = field(default_factory=Difficulty)
+    cue: Cue = "speed"
 
     def __post_init__(self) -> None:
         width, height = self.size
+        if self.cue not in CUES:
+            raise UsageError(f"cue is {self.cue!r}; give {' or '.join(CUES)}")
         if width % 2 or height % 2 or not (32 <= width <= 4096 and 32 <= height <= 4096):
             raise UsageError(f"size {width}x{height} is not two even numbers from 32 to 4096")
         if self.patients < 2 or self.seizures < self.patients or not 1 <= self.fps <= 240:
@@ -68,6 +72,13 @@ class Options:
         """The options that `asdict` and JSON made `values` of."""
         difficulty = Difficulty(**values["difficulty"])
         return cls(**{**values, "size": tuple(values["size"]), "difficulty": difficulty})
+
+    def to_json(self) -> dict[str, Any]:
+        """The options as JSON values, by which recordings are known; the first cue, older than its name, is unsaid."""
+        values = asdict(self)
+        if self.cue == "speed":
+            del values["cue"]
+        return values
 
     def random(self, *key: int) -> np.random.Generator:
         """The random stream of one part of the data, independent of all others and of the order of work."""
