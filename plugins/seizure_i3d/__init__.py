@@ -72,6 +72,7 @@ def vidsuite_models():
             "motion_energy", "how much changes from frame to frame, logistic regression", "motion_energy.py", detector
         ),
         model("blob_forest", "moments of what is warm, random forest", "blob_forest.py", ()),
+        model("blob_forest_first", "the same of the first frame alone", "blob_forest_first.py", ()),
         model("i3d_finetuned", "I3D trained end to end", "i3d_finetuned.py", i3d + detector),
         ModelSpec(
             name="i3d",

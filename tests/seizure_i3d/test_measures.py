@@ -11,7 +11,13 @@ from mmengine.structures import BaseDataElement
 
 from vidsuite_core.errors import UsageError, VidsuiteError
 from vidsuite_core.samples import ClipSample, Recording
-from vidsuite_plugins.seizure_i3d.models.measures import Measure, MeasureClassifier, blob_moments, motion_energy
+from vidsuite_plugins.seizure_i3d.models.measures import (
+    Measure,
+    MeasureClassifier,
+    blob_moments,
+    first_moments,
+    motion_energy,
+)
 
 
 def scene(places: list[tuple[int, int]], size: tuple[int, int] = (2, 2)) -> np.ndarray:
@@ -45,6 +51,12 @@ def test_moments_of_a_body_that_walks():
     assert list(found[45:]) == [5, 8, 8, 2, 2]
 
 
+def test_the_first_frame_knows_nothing_of_what_follows():
+    walk, other = scene([(4, 2), (4, 4), (4, 6)]), scene([(4, 2), (9, 9), (1, 1)])
+    assert np.array_equal(first_moments(walk), first_moments(other))
+    assert not np.array_equal(first_moments(walk), first_moments(walk[::-1]))
+
+
 def test_a_clip_without_anything_warm_has_no_moments():
     empty = blob_moments(np.full((4, 16, 16, 1), 77, np.uint8))
     assert list(empty[:45]) == [0] * 45
@@ -52,7 +64,7 @@ def test_a_clip_without_anything_warm_has_no_moments():
 
 
 def test_an_unknown_measure_or_kind_is_refused():
-    with pytest.raises(UsageError, match="energy, blob"):
+    with pytest.raises(UsageError, match="energy, blob, first_blob"):
         Measure("speed")
     with pytest.raises(UsageError, match="forest"):
         MeasureClassifier("svm")  # type: ignore[arg-type]

@@ -133,7 +133,7 @@ def test_each_model_runs_end_to_end(
         assert {crop["source"] for crop in crops} == {"given"}
 
 
-@pytest.mark.parametrize("model", ["motion_energy", "blob_forest"])
+@pytest.mark.parametrize("model", ["motion_energy", "blob_forest"])  # blob_forest_first differs in its measure
 def test_measures_run_end_to_end(suite: vs.Suite, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a network there are no weights to miss."""
     for record in run_small(suite, model, tmp_path, monkeypatch, []):
@@ -142,10 +142,20 @@ def test_measures_run_end_to_end(suite: vs.Suite, model: str, tmp_path: Path, mo
         assert ("crops" in record.details) is (model == "motion_energy")
 
 
+def test_the_moment_may_be_chosen_on_training_subjects(
+    suite: vs.Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`selection=inner`: the paper's rule is kept beside it, and neither looks at what the other scores."""
+    options = ["train_cfg.max_iters=4", "train_cfg.val_interval=1", "selection=inner"]
+    for record in run_small(suite, "single_frame", tmp_path, monkeypatch, options, people=12):
+        assert set(record.variants) == {"paper_rule"}
+        assert 1 <= record.details["chosen"]["inner"]["iteration"] <= 4
+
+
 def run_small(
-    suite: vs.Suite, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+    suite: vs.Suite, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], people: int = 4
 ) -> list[Record]:
-    """The records of a model's two cells on eight short clips."""
+    """The records of a model's two cells on two short clips of each of some people, or more."""
     monkeypatch.setenv("VIDSUITE_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "small"
     folder.mkdir()
@@ -157,10 +167,14 @@ datasets:
   synthetic:
     default: true
     cfg: {crop: {source: given, detector: null}}
-    presets: {quick: {seconds: 12, seizures: 6, patients: 4, size: [64, 48], fps: 10, clip: 10, shortest: 10}}
+    presets:
+      quick:
+        {seconds: SECONDS, seizures: SEIZURES, patients: PEOPLE, size: [64, 48], fps: 10, clip: 10, shortest: 10}
 models: [i3d_lstm_fc, i3d_pool_logreg, single_frame, motion_energy, blob_forest, i3d_finetuned]
 presets: {quick: {timeout: 300, cfg: {}}}
-"""
+""".replace("SECONDS", str(3 * people))
+        .replace("SEIZURES", str(people + 2))
+        .replace("PEOPLE", str(people))
     )
     spec = vs.BenchmarkSpec(name="small", summary="small", task="clip_classification", definition=definition)
     row = next(iter(suite.benchmarks.values()))

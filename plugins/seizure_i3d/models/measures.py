@@ -56,6 +56,11 @@ def blob_moments(clip: np.ndarray) -> np.ndarray:
     return np.concatenate([*summary, whole]).astype(np.float32)
 
 
+def first_moments(clip: np.ndarray) -> np.ndarray:
+    """The nine moments of a clip's first frame alone, as in `blob_moments`: float32 (9,). No motion is in them."""
+    return blob_moments(clip[:1])[:9]
+
+
 def _moments(mass: np.ndarray) -> np.ndarray:
     """The nine moments of one frame's excess (H, W), see `blob_moments`; zeros where nothing is warm."""
     total = float(mass.sum())
@@ -71,7 +76,7 @@ def _moments(mass: np.ndarray) -> np.ndarray:
     return np.array([total, np.count_nonzero(mass), peak, x, y, long, short, long / (short + 0.1), slant])
 
 
-MEASURES = {"energy": motion_energy, "blob": blob_moments}
+MEASURES = {"energy": motion_energy, "blob": blob_moments, "first_blob": first_moments}
 
 
 @TRANSFORMS.register_module()
@@ -79,7 +84,7 @@ class Measure:
     """`clip` uint8 (T, H, W, C) -> `inputs` (D,) float32, by one of `MEASURES`.
 
     Args:
-        measure: "energy" (see `motion_energy`) or "blob" (see `blob_moments`).
+        measure: "energy" (`motion_energy`), "blob" (`blob_moments`) or "first_blob" (`first_moments`).
 
     Raises:
         UsageError: another.
