@@ -47,6 +47,18 @@ def test_where_forking_does_not_hold_each_cell_has_a_process_from_nothing(
     assert len(heard.said) == (variable == "TINY_FORK")
 
 
+def test_a_plugin_that_starts_threads_when_it_is_imported_is_not_forked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forked process has none of its parent's threads, but for all that its pool knows they are there."""
+    monkeypatch.setenv("TINY_PRELOAD", "thread")
+    queue = Queue(tmp_path, ["pool", "pool"], timeout=20.0)
+    heard = run(queue)
+    assert [queue.of(name) for name in "01"] == [("ok", ""), ("ok", "")]
+    assert len(heard.said) == 1
+    assert "it starts threads" in heard.said[0]
+
+
 @pytest.mark.parametrize(
     ("deed", "reason"),
     [

@@ -15,6 +15,7 @@ import time
 import types
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -213,8 +214,15 @@ def state() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def leave_to_a_thread(order: Order, report: Report) -> None:
+    """As a plugin with a pool of threads from its import on: a thread of it is thought to be idle."""
+    POOL.submit(int).result()
+
+
+POOL = ThreadPoolExecutor(1)
 DEEDS: dict[str, Callable[[Order, Report], Any]] = {
     "work": lambda order, report: None,
+    "pool": leave_to_a_thread,
     "measure": lambda order, report: {"length": len(order.options["load"])},
     "exit": lambda order, report: os._exit(3),
     "kill": lambda order, report: os.kill(os.getpid(), signal.SIGKILL),
@@ -252,6 +260,8 @@ def start_badly(way: str) -> None:
 def preload(order: Order) -> None:
     if os.environ.get("TINY_PRELOAD") == "raise":
         raise RuntimeError("half imported")
+    if os.environ.get("TINY_PRELOAD") == "thread":
+        leave_to_a_thread(order, lambda *_: None)
 
 
 def try_out(device: str) -> None:

@@ -23,6 +23,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import warnings
@@ -120,9 +121,13 @@ class _Worker:
 
         if sys.platform != "linux" or os.environ.get("VIDSUITE_FORK") == "0":
             return False
+        threads = set(threading.enumerate())
         try:
             warm.preload(order)
         except BaseException:  # its cells tell why, each in a process where nothing was half imported before
+            return False
+        if set(threading.enumerate()) - threads:  # a forked process has none of them, and waits for their work for ever
+            self.send("note", text=_SLOW)
             return False
         gc.collect()
         gc.freeze()  # collectors in the cells' processes need not look at, and so copy, what they all share
