@@ -88,13 +88,17 @@ def test_a_segfault_leaves_its_stack_in_the_log(tmp_path: Path) -> None:
     assert "in segfault" in log
 
 
-@pytest.mark.parametrize(("deed", "stacks"), [("hang", ["in hang"]), ("hang_in_a_forked_child", ["in in_the_loader"])])
+STACKS = ["in in_the_loader", "in hang_in_a_forked_child"]
+"""Of two processes, which write in pieces: one after the other."""
+
+
+@pytest.mark.parametrize(("deed", "stacks"), [("hang", ["in hang"]), ("hang_in_a_forked_child", STACKS)])
 def test_a_cell_that_takes_too_long_is_ended_with_its_children_and_leaves_its_stacks(
     tmp_path: Path, deed: str, stacks: list[str]
 ) -> None:
-    queue = Queue(tmp_path, [deed, "work"], timeout=1.5)
+    queue = Queue(tmp_path, [deed, "work"], timeout=4)
     run(queue)
-    assert queue.of("0") == ("timeout", "not finished after 2 s (see --timeout); its log ends with its stacks")
+    assert queue.of("0") == ("timeout", "not finished after 4 s (see --timeout); its log ends with its stacks")
     assert queue.of("1") == ("ok", "")
     until(lambda: all(gone(pid) for pid in queue.pids("0")))
     log = (queue.outcomes["0"]["folder"] / LOG).read_text()

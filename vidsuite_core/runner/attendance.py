@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vidsuite_core.engine.order import Order
 from vidsuite_core.engine.stopping import REASON
@@ -29,10 +29,16 @@ from vidsuite_core.runner.processes import (
     tell,
 )  # fmt: skip
 
+if TYPE_CHECKING:
+    import psutil
+
 GRACE = 10.0
 """Seconds that a cell's process may take to end once it has told its outcome or closed its pipe."""
 _DUMPING = 1.0
-"""Seconds that stacks may take to be written."""
+"""Seconds that a cell's stacks may take to be written, and at least those of each of its processes."""
+_EACH = 0.2
+_DUMPED = 16
+"""Processes of a cell whose stacks are written at most, itself among them."""
 _POLL = 0.02
 """Seconds between two looks at a process that tells its end in no other way."""
 _RANKS, _RANK_GRACE = 0.2, 5.0
@@ -159,10 +165,18 @@ class Attendance:
         return data
 
     def _time_out(self) -> None:
-        tell(descendants(), DUMP)
         reason = f"not finished after {self._timeout:.0f} s (see --timeout); its log ends with its stacks"
         self._cause = {"status": "timeout", "reason": reason}
-        self._due, self._act = time.monotonic() + _DUMPING, self._kill
+        running = descendants()[:_DUMPED]  # the cell's own process first
+        self._dump(running, max(_DUMPING / max(len(running), 1), _EACH))
+
+    def _dump(self, running: list[psutil.Process], pause: float) -> None:
+        """Have one process after another write its stacks, as pieces of several would mix; the cell's own come last."""
+        if running:
+            tell([running.pop()], DUMP)
+            self._due, self._act = time.monotonic() + pause, lambda: self._dump(running, pause)
+        else:
+            self._kill()
 
     def _stop_waiting(self) -> None:
         self._end("interrupted", REASON)
