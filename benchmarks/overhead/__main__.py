@@ -33,9 +33,9 @@ def main() -> None:
     figures: list[Figure] = []
     begun, load = time.strftime("%Y-%m-%dT%H:%M:%S%z"), os.getloadavg()
     print(f"{'figure':48} {'value':>10} {'goal':>10} {'reference':>10}", flush=True)
-    for name in options.names or PARTS:
-        with tempfile.TemporaryDirectory(prefix="vidsuite-overhead-") as scratch:
-            os.environ["VIDSUITE_CACHE"] = str(Path(scratch) / "cache")
+    with tempfile.TemporaryDirectory(prefix="vidsuite-overhead-") as scratch:
+        os.environ["VIDSUITE_CACHE"] = str(Path(scratch) / "cache")
+        for name in options.names or PARTS:
             for figure in PARTS[name](Path(scratch), options):
                 figures.append(figure)
                 print(line(figure), flush=True)

@@ -51,6 +51,24 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def processor_seconds(call: Callable[[], object]) -> tuple[float, float]:
+    """What a call takes by the clock, and of processor time; processes that it starts and waits for count, too."""
+    before = os.times()
+    taken = seconds(call)
+    after = os.times()
+    names = ("user", "system", "children_user", "children_system")
+    return taken, sum(getattr(after, name) - getattr(before, name) for name in names)
+
+
+def twice(name: str, taken: tuple[float, float], goal: float, **more: Any) -> list[Figure]:
+    """A figure by the clock, and one of processor time, which other programs hardly change."""
+    clock, processor = taken
+    return [
+        Figure(name, clock, "s", goal, **more),
+        Figure(f"{name}, processor time", processor, "s", goal, **more),
+    ]
+
+
 def in_turn(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Seconds of each call in each round, after one that is not counted; another order each round."""
     names, found = list(calls), {name: [] for name in calls}  # type: dict[str, list[float]]

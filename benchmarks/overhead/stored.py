@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vidsuite_benchmarks.overhead.common import Figure, called, environment, seconds
+from vidsuite_benchmarks.overhead.common import Figure, called, environment, processor_seconds, seconds, twice
 from vidsuite_benchmarks.overhead.planning import planned_cells
 
 CELLS = 200
@@ -70,10 +70,9 @@ def report(scratch: Path, options: Any) -> Iterator[Figure]:
     ]
     goal = 10.0 * len(planned) / 100_000
     for what in ("first", "again"):
-        taken = seconds(lambda: called(command, env))
-        yield Figure(
-            f"report of {len(planned):,} attempts, {what}", taken, "s", goal, reference=_read(runs),
-            of="opening and reading the same result.json files",
+        yield from twice(
+            f"report of {len(planned):,} attempts, {what}", processor_seconds(lambda: called(command, env)), goal,
+            reference=_read(runs), of="opening and reading the same result.json files",
         )  # fmt: skip
 
 
@@ -88,10 +87,9 @@ def resume(scratch: Path, options: Any) -> Iterator[Figure]:
         str(count // 10), "--json",
     ]  # fmt: skip
     for what in ("first", "again"):
-        taken = seconds(lambda: called(command, env))
-        yield Figure(
-            f"bench with {len(planned):,} finished cells, {what}", taken, "s", 3.0 * len(planned) / 10_000,
-            reference=_read(runs), of="opening and reading the same result.json files",
+        yield from twice(
+            f"bench with {len(planned):,} finished cells, {what}", processor_seconds(lambda: called(command, env)),
+            3.0 * len(planned) / 10_000, reference=_read(runs), of="opening and reading the same result.json files",
         )  # fmt: skip
 
 

@@ -195,7 +195,7 @@ def read_record(path: Path) -> Record:
         raise VidsuiteError(f"{path} is not a readable result: {error}") from error
     if not isinstance(data, dict):
         raise VidsuiteError(f"{path} is not a result: it holds no JSON object")
-    if _longer(data, MAX_TEXT):
+    if len(text) > MAX_TEXT and _longer(data, MAX_TEXT):
         raise VidsuiteError(f"{path} is not a result: it holds a text of more than {MAX_TEXT} characters")
     if _deeper(data, MAX_DEPTH):
         raise VidsuiteError(f"{path} is not a result: it is nested more than {MAX_DEPTH} deep")
@@ -245,8 +245,14 @@ def _longer(value: Any, most: int) -> bool:
 
 def _deeper(value: Any, levels: int) -> bool:
     """Whether lists and mappings in `value` are nested more than `levels` deep."""
-    if not isinstance(value, dict | list):
-        return False
-    if levels == 0:
-        return True
-    return any(_deeper(item, levels - 1) for item in (value.values() if isinstance(value, dict) else value))
+    level = [value]
+    for _ in range(levels):
+        level = [
+            item
+            for nested in level
+            if isinstance(nested, dict | list)
+            for item in (nested.values() if isinstance(nested, dict) else nested)
+        ]
+        if not level:
+            return False
+    return any(isinstance(item, dict | list) for item in level)
