@@ -31,13 +31,14 @@ def vidsuite_datasets():
         _PHASES: ("_phases", "Phases"),
     }
 
-    def offered(name, builder, tasks, **about):
+    def offered(name, builder, tasks, users_own=False, **about):
         return [
             DatasetSpec(
                 name=f"{name}{seen[task][0]}",
                 summary=what,
                 task=task,
                 builder=f"{__name__}.{builder}{seen[task][1]}",
+                users_own=users_own and task == "clip_classification",
                 **about,
             )
             for task, what in tasks.items()
