@@ -133,6 +133,6 @@ def test_all_rows_of_camvid_mini_have_the_same_budget_views_and_loss():
         assert heads.count("CrossEntropyLoss") == 0, name
         shared.append({key: config[key] for key in config if key.startswith("train") or key in SHARED})
     assert all(each == shared[0] for each in shared)
-    assert shared[0]["train_cfg"]["max_iters"] == 400
+    assert shared[0]["train_cfg"]["max_iters"] == 800
     assert shared[0]["train_dataloader"]["batch_size"] == 8
-    assert shared[0]["param_scheduler"][-1]["end"] == 400
+    assert shared[0]["param_scheduler"][-1]["end"] == 800
