@@ -32,6 +32,15 @@ def vidsuite_datasets():
             size=6_500_000,
             shareable=True,
         ),
+        dataset(
+            "synthetic_blind",
+            "the same, the camera blind now and then for 1 to 6 frames, so that the past is needed",
+            "synthetic:SyntheticBlind",
+            "generated",
+            synthetic=True,
+            size=14_000_000,
+            shareable=True,
+        ),
         dataset("camvid", "CamVid: 701 frames of real driving, 11 classes", "datasets.camvid:CamVid", **camvid),
         dataset("camvid_mini", "a part of CamVid; not comparable with it", "datasets.camvid:CamVidMini", **camvid),
         dataset(

@@ -1,5 +1,5 @@
 """The embedded dataset of driving_fanet: see `dataset`."""
 
-from vidsuite_plugins.driving_fanet.synthetic.dataset import Synthetic
+from vidsuite_plugins.driving_fanet.synthetic.dataset import Synthetic, SyntheticBlind
 
-__all__ = ["Synthetic"]
+__all__ = ["Synthetic", "SyntheticBlind"]

@@ -39,8 +39,9 @@ STEP = 10
 class Synthetic(Dataset):
     """Rendered sequences at 25 Hz in the paper's 11 classes; half driven, half flown, split by sequence.
 
-    Options: `frames` of each sequence, `size` (width, height), `seed`, `sequences` (even), `workers` (processes that
-    render: as many as there are processors by default; no influence on the result). Each set of options is kept in a
+    Options: `frames` of each sequence, `size` (width, height), `seed`, `sequences` (even), `tested` (how many of them
+    are tested), `blind` (most frames in a row that show nothing), `workers` (processes that render: as many as there
+    are processors by default; no influence on the result). Each set of options is kept in a
     folder of its own below `root`, each sequence in one below that, with `frames/`, `labels/` and what they hash to.
 
     The fingerprint counts the generator's version and the options, not the files' bytes, which vary with the JPEG
@@ -57,12 +58,14 @@ class Synthetic(Dataset):
         size: Sequence[int] = (160, 120),
         seed: int = 0,
         sequences: int = 18,
+        tested: int | None = None,
+        blind: int = 0,
         workers: int | None = None,
     ) -> None:
         if workers is not None and (type(workers) is not int or workers < 1):
             raise UsageError(f"workers is {workers!r}; give 1 or more, or leave it out for one a processor")
         sides = tuple(size) if isinstance(size, Sequence) else (size,)
-        self.recipe = Options(frames=frames, size=sides, seed=seed, sequences=sequences)
+        self.recipe = Options(frames=frames, size=sides, seed=seed, sequences=sequences, tested=tested, blind=blind)
         super().__init__(root, **asdict(self.recipe))
         self.workers = workers or processors()
 
@@ -146,6 +149,13 @@ class Synthetic(Dataset):
             faults += _faults(self.folder / sequence.name)
             progress("verify sequences", done, len(planned))
         return faults
+
+
+class SyntheticBlind(Synthetic):
+    """The same, the camera blind now and then for 1 to 6 frames: only the past can tell what is there."""
+
+    def __init__(self, root: Path, *, blind: int = 6, **options: Any) -> None:
+        super().__init__(root, blind=blind, **options)
 
 
 def _is_rendered(folder: Path) -> bool:

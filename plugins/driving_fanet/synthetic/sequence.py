@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vidsuite_core.errors import UsageError
 from vidsuite_plugins.driving_fanet.synthetic import weather as sky
+from vidsuite_plugins.driving_fanet.synthetic.blind import blind_spells, blinded
 from vidsuite_plugins.driving_fanet.synthetic.camera import Camera, Track, drive, fly
 from vidsuite_plugins.driving_fanet.synthetic.mesh import Floats
 from vidsuite_plugins.driving_fanet.synthetic.raster import View, look
@@ -34,7 +35,7 @@ FINE = 320
 MODES = {"driven": (drive, 1.0), "flown": (fly, 1.3)}
 """How the camera moves, and its mean gain, which suits a picture with much sky or with none."""
 
-RANDOM_WORLD, RANDOM_CAMERA, RANDOM_SENSOR = range(3)
+RANDOM_WORLD, RANDOM_CAMERA, RANDOM_SENSOR, RANDOM_BLIND = range(4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +47,19 @@ class Options:
         size: width and height, both even.
         seed: of all random draws.
         sequences: how many, half of them driven and half flown; an even number.
+        tested: how many of them are tested, an even number; None for two ninths.
+        blind: most frames in a row in which the camera sees nothing (see `blind`); 0 for none.
     """
 
     frames: int
     size: tuple[int, int]
     seed: int
     sequences: int
+    tested: int | None = None
+    blind: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("frames", "seed", "sequences"):
+        for name in ("frames", "seed", "sequences", "blind"):
             if type(value := getattr(self, name)) is not int:
                 raise UsageError(f"{name} is {value!r}; give a whole number")
         if len(self.size) != 2 or any(type(side) is not int for side in self.size):
@@ -64,6 +69,13 @@ class Options:
             raise UsageError(f"size {width}x{height} is not two even numbers from 32 to 4096")
         if self.sequences % 2 or not 6 <= self.sequences <= 1000:
             raise UsageError(f"sequences is {self.sequences}; it must be even, 6 or more and at most 1000")
+        most = self.sequences - 4
+        if self.tested is not None and (
+            type(self.tested) is not int or self.tested % 2 or not 2 <= self.tested <= most
+        ):
+            raise UsageError(f"tested is {self.tested!r}; of {self.sequences} sequences it must be even, 2 to {most}")
+        if not 0 <= self.blind <= 100:
+            raise UsageError(f"blind is {self.blind}; it must be from 0 to 100")
         if self.seed < 0:
             raise UsageError(f"seed is {self.seed}; it must be 0 or more")
         if not 1 <= self.frames <= 100_000:
@@ -91,9 +103,10 @@ class Planned:
 
 
 def plan(options: Options) -> list[Planned]:
-    """All sequences: of each mode two thirds (12 of 18) to train on, a ninth to validate on, the rest to test on."""
+    """All sequences: of each mode two ninths (or what is asked for) to test on, a ninth to validate on, others to train."""
     each = options.sequences // 2
-    test, val = max(round(each * 2 / 9), 1), max(round(each / 9), 1)
+    test, val = (options.tested or 0) // 2 or max(round(each * 2 / 9), 1), max(round(each / 9), 1)
+    val = min(val, each - test - 1)
     planned = []
     for offset, mode in enumerate(MODES):
         for k in range(each):
@@ -136,6 +149,8 @@ class Footage:
         self.track: Track = way(world, rng, seconds)
         self.world: World = replace(world, traffic=_out_of_the_way(world.traffic, self.track, seconds))
         size = options.size
+        spells = options.random(RANDOM_BLIND, planned.index)
+        self.spells = blind_spells(spells, options.frames, options.blind)
         self.shader = Shader(self.world, self.weather, (size[0] * self.fine, size[1] * self.fine))
 
     @cached_property
@@ -171,6 +186,7 @@ class Footage:
         picture = sky.blur_along(shot.picture, shot.flow)
         if self.weather.rain:
             picture = sky.add_rain(picture, self.weather, rng)
+        picture = blinded(picture, self.spells[number])
         return sky.record(picture, self.exposure.at(number / FPS), self.weather.noise, rng), shot.labels
 
     def _flow(self, camera: Camera, view: View, inverse: Image, time: float) -> tuple[Image, Image]:
