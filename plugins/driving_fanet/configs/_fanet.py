@@ -1,6 +1,7 @@
 # FANet as the paper describes it (section 2.1, Figure 2) and feinanshan/FANet builds it.
 _base_ = ['_training.py']
 
+pretrained = 'weights://resnet18_imagenet'   # of the encoder; None for random ones
 model = dict(
     type='driving_fanet.FanetSegmentor',
     depth=18,
@@ -11,7 +12,7 @@ model = dict(
     aux_weight='config://aux_weight',
     class_weights='config://class_weights',
     loss_at='config://loss_at',
-    pretrained='weights://resnet18_imagenet',
+    pretrained='config://pretrained',
     data_preprocessor=dict(
         type='mmseg.SegDataPreProcessor',
         mean=[123.675, 116.28, 103.53],   # ImageNet's, as the encoder's weights expect

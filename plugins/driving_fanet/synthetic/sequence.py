@@ -69,11 +69,8 @@ class Options:
             raise UsageError(f"size {width}x{height} is not two even numbers from 32 to 4096")
         if self.sequences % 2 or not 6 <= self.sequences <= 1000:
             raise UsageError(f"sequences is {self.sequences}; it must be even, 6 or more and at most 1000")
-        most = self.sequences - 4
-        if self.tested is not None and (
-            type(self.tested) is not int or self.tested % 2 or not 2 <= self.tested <= most
-        ):
-            raise UsageError(f"tested is {self.tested!r}; of {self.sequences} sequences it must be even, 2 to {most}")
+        if self.tested is not None and self.tested not in range(2, most := self.sequences - 3, 2):
+            raise UsageError(f"tested is {self.tested!r}; of {self.sequences} it must be even and less than {most}")
         if not 0 <= self.blind <= 100:
             raise UsageError(f"blind is {self.blind}; it must be from 0 to 100")
         if self.seed < 0:
@@ -103,7 +100,7 @@ class Planned:
 
 
 def plan(options: Options) -> list[Planned]:
-    """All sequences: of each mode two ninths (or what is asked for) to test on, a ninth to validate on, others to train."""
+    """All sequences: of each mode two ninths (or what is asked for) to test, a ninth to validate, the rest to train."""
     each = options.sequences // 2
     test, val = (options.tested or 0) // 2 or max(round(each * 2 / 9), 1), max(round(each / 9), 1)
     val = min(val, each - test - 1)
