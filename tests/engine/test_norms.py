@@ -141,6 +141,19 @@ class TestCell:
         assert "batch_norm" not in raw["details"]
         assert np.abs(ours["prob"] - theirs["prob"]).max() > 0.01
 
+    def test_the_batches_may_come_through_a_pipeline_of_their_own(self, toy_env: Any, tmp_path: Path) -> None:
+        """With the same weights, statistics of clips that are shown otherwise give other predictions."""
+        own = toy_config()["data"]["pipeline"]
+        found = []
+        for folder, pipeline in (("plain", None), ("same", own), ("other", [{**own[0], "size": 16}, *own[1:]])):
+            (tmp_path / folder).mkdir()
+            config = toy_config("model.type=cells.Normed", layers=[{"recalibrate_pipeline": pipeline}])
+            outcome = run_cell(toy_order(tmp_path / folder, config, subjects=8), Reports())
+            assert outcome["status"] == "ok", outcome["reason"]
+            found.append(read_predictions(tmp_path / folder / "attempt" / PREDICTIONS)["prob"])
+        np.testing.assert_array_equal(found[0], found[1])
+        assert np.abs(found[0] - found[2]).max() > 1e-4
+
     def test_what_is_chosen_was_judged_as_it_is_scored(self, toy_env: Any, tmp_path: Path) -> None:
         outcome, arrays = self.run(tmp_path / "a", "selection=inner", "train_cfg.max_epochs=1")
         assert outcome["details"]["batch_norm"]["layers"] == 1
