@@ -9,11 +9,12 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import pytest
 from helpers import begin, clip_arrays, keep, make_cell, make_record
 
 from vidsuite_core.results.store import PREDICTIONS, Attempt, Store, write_predictions
 
-KILLS = 30
+KILLS, MANY = 30, int(os.environ.get("VIDSUITE_KILLS", "1000"))
 CELLS = [make_cell(fold=fold) for fold in ("0", "1")]
 
 
@@ -61,17 +62,19 @@ def killed_after(seconds: float, root: Path) -> list[Path]:
         return reported
 
 
-def test_killed_at_random_instants(tmp_path: Path) -> None:
-    chance = random.Random(0)
+@pytest.mark.parametrize("kills", [KILLS, pytest.param(MANY, marks=pytest.mark.slow)])
+def test_killed_at_random_instants(tmp_path: Path, kills: int) -> None:
+    chance = random.Random(kills)
     reported: list[Path] = []
-    for _ in range(KILLS):
+    for _ in range(kills):
         reported += killed_after(chance.uniform(0, 0.1), tmp_path)
     store = Store(tmp_path)
     rows = list(store.everything())
     assert all(isinstance(row, Attempt) for row in rows), [row for row in rows if not isinstance(row, Attempt)]
     kept = {row.path for row in rows}
     assert set(reported) <= kept
-    assert len(kept) <= len(reported) + KILLS  # of each process one may have been kept and not yet reported
+    assert len(set(reported)) == len(reported)
+    assert len(kept) <= len(reported) + kills  # of each process one may have been kept and not yet reported
     for row in rows:
         assert isinstance(row, Attempt)
         assert row.faulty_files() == []

@@ -108,6 +108,16 @@ def test_a_segmentation_fault_in_a_real_cell_is_a_row_with_its_stack(toy_env: di
         assert "go_wrong" in log
 
 
+def test_memory_that_a_limit_refuses_is_a_row_that_says_so_and_the_next_run_is_well(
+    toy_env: dict[str, str], tmp_path: Path
+) -> None:
+    out, env = tmp_path / "runs", {**toy_env, "VIDSUITE_TOY_LIMIT": str(12 * 2**30)}
+    done = run(out, "--cfg-options", "model.fault=allocate", env=env, check=1)
+    assert [attempt.record.status for attempt in attempts(out)] == ["out_of_memory"] * 2, done.stdout
+    assert "0 of 2 cells have scores" in done.stdout
+    assert "2 of 2 cells have scores" in run(out, env=env).stdout
+
+
 def test_a_loader_that_hangs_leaves_its_stack_in_the_log(toy_env: dict[str, str], tmp_path: Path) -> None:
     out = tmp_path / "runs"
     more = ("--cfg-options", "data.pipeline.0.type=vidsuite_toy.model.HangingRead", "--cfg-options",

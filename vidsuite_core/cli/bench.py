@@ -38,6 +38,7 @@ from vidsuite_core.support.text import command, printable
     "--gpus-per-cell", default=1, show_default=True, type=click.IntRange(1, 64),
     help="Processes that train a cell together, each with a GPU of its own.",
 )  # fmt: skip
+@click.option("--python", multiple=True, metavar="PLUGIN=PATH", help="Run a plugin's models by a Python of its own.")
 @click.option("--executor", default="local", show_default=True, metavar="NAME", help="Where: local, ray, slurm.")
 @click.option("--ray-address", metavar="ADDRESS", help="A Ray cluster: auto, HOST:PORT, or local to start one here.")
 @click.option("--executor-options", multiple=True, metavar="K=V", help="Options of the executor, as partition=gpu.")

@@ -25,6 +25,7 @@ class Order:
         speed: how networks run whose speed is measured, as `vidsuite_core.inference.Inference` has it.
         protocol: how long that is, of `vidsuite_core.engine.speed.PROTOCOLS`.
         ranks: processes that run the cell together, see `vidsuite_core.engine.ranks`.
+        python: the interpreter that runs its worker; "" for the run's own.
         keep: further files to keep with the attempt, see `vidsuite_core.results.store.KEPT`.
     """
 
@@ -41,10 +42,11 @@ class Order:
     speed: Mapping[str, str] = field(default_factory=dict)
     protocol: str = "short"
     ranks: int = 1
+    python: str = ""
     keep: Sequence[str] = ()
 
     @property
     def kind(self) -> str:
         """Hash of what a worker may have loaded before the cell begins: cells that share it can share a worker."""
         imports = self.score_key.get("config", {}).get("custom_imports")
-        return digest([self.code, self.task, self.dataset, imports, self.device])
+        return digest([self.code, self.task, self.dataset, imports, self.device, self.python])

@@ -22,6 +22,7 @@ from vidsuite_core.runner.foresight import Foresight, import_configs
 from vidsuite_core.runner.initial_weights import InitialWeights
 from vidsuite_core.runner.options import gathered
 from vidsuite_core.runner.planner import EFFICIENCY, QUICK, Planner
+from vidsuite_core.runner.pythons import chosen
 from vidsuite_core.runner.schedule import Outcome, Planned, Schedule
 from vidsuite_core.runner.stop import GRACE, Stop, Why
 from vidsuite_core.specs import resolve
@@ -47,6 +48,7 @@ class BenchOptions:
     devices: str = "auto"
     workers_per_device: int = 1
     gpus_per_cell: int = 1
+    python: Sequence[str] = ()
     executor: str = "local"
     executor_options: Sequence[str] = ()
     executor_profile: Path | None = None
@@ -162,6 +164,11 @@ class Session:
             raise UsageError(
                 f"--gpus-per-cell is for the local executor; {options.executor} gives each cell one device"
             )
+        self._pythons = chosen(options.python, Path.cwd())
+        if self._pythons.paths and options.executor != "local":
+            raise UsageError(
+                f"--python is for the local executor; {options.executor} runs cells by its own installation"
+            )
         self._executor: Executor = resolve(suite.executors[options.executor].spec.builder)(resources, self._steps)
         self._slots = self._executor.slots()
         self._stop = Stop(grace=options.grace)
@@ -187,7 +194,9 @@ class Session:
 
     def _planners(self) -> Iterator[Planner]:
         for benchmark in _benchmarks(self.suite, self.options):
-            yield Planner(self.suite, self.options, self.watcher, benchmark, self._slots[0], self._weights)
+            yield Planner(
+                self.suite, self.options, self.watcher, benchmark, self._slots[0], self._weights, self._pythons
+            )
 
     def run(self, planned: Sequence[Planned]) -> Results:
         """Run cells of the plan, or reuse what was run before."""

@@ -58,7 +58,7 @@ class Place:
             self.close()
         if self._worker is None:
             told("starting worker")
-            self._worker = self._start(told)
+            self._worker = self._start(told, order.python)
 
     def run(
         self,
@@ -89,15 +89,15 @@ class Place:
     ) -> None:
         self.close()
 
-    def _start(self, told: Callable[[str], None]) -> WorkerProcess:
+    def _start(self, told: Callable[[str], None], python: str) -> WorkerProcess:
         for pause in self._pauses:
             try:
-                return WorkerProcess(self.slot, self._stop, self._module, self._start_timeout)
+                return WorkerProcess(self.slot, self._stop, self._module, self._start_timeout, python)
             except WorkerFailed as error:
                 if self._stop.wait(pause):
                     raise
                 told(f"starting worker again, since {error}")
-        return WorkerProcess(self.slot, self._stop, self._module, self._start_timeout)
+        return WorkerProcess(self.slot, self._stop, self._module, self._start_timeout, python)
 
 
 def run_order(

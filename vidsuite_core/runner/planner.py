@@ -15,6 +15,7 @@ from vidsuite_core.plugins import CORE, Plugin
 from vidsuite_core.protocols import as_given, withheld
 from vidsuite_core.results.cell import Cell
 from vidsuite_core.runner.plan import folds_of, plan_cells
+from vidsuite_core.runner.pythons import Pythons
 from vidsuite_core.runner.schedule import Planned
 from vidsuite_core.specs import resolve
 from vidsuite_core.support import code, environment
@@ -46,7 +47,9 @@ class Planner:
         benchmark: BenchmarkHandle,
         slot: Slot,
         weights: InitialWeights,
+        pythons: Pythons | None = None,
     ) -> None:
+        self._pythons = pythons or Pythons()
         self.suite, self.options, self.watcher = suite, options, watcher
         self.benchmark, self.slot = benchmark, slot
         self.definition = benchmark.definition()
@@ -182,20 +185,22 @@ class Planner:
                 device_count=self.slot.ranks,
                 classes=dataset.class_names(),
             )
-            of_cells = self._code(handle, model, config)
-            identity = code.identity(of_cells, environment.software())
+            python = self._pythons.of(model.plugin)
+            of_cells, software = self._code(handle, model, config, python)
+            identity = code.identity(of_cells, software)
             timeout = self.options.timeout or self.preset.timeout
             warnings = [*found.warnings, *notes]
             planned += [
                 Planned(
                     cell,
-                    partial(self._order, cell, handle, dataset, found.files, identity, place == 0),
+                    partial(self._order, cell, handle, dataset, found.files, identity, place == 0, python),
                     of_cells,
                     identity,
                     timeout,
                     warnings,
                     self.options.keep,
                     FULL if self.options.only else "",
+                    software,
                 )
                 for place, cell in enumerate(cells[:1] if self.options.only else cells)
             ]
@@ -238,13 +243,18 @@ class Planner:
         given = {"backend": self.options.backend, "precision": self.options.precision}
         return {prefix + name: value for name, value in given.items() if value is not None}
 
-    def _code(self, dataset: DatasetHandle, model: ModelHandle, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Identity of all code that decides the scores of the model's cells."""
+    def _code(
+        self, dataset: DatasetHandle, model: ModelHandle, config: Mapping[str, Any], python: str
+    ) -> tuple[dict[str, Any], Mapping[str, str]]:
+        """Identity of all code that decides the scores of the model's cells, and the software, in their Python."""
         names = {self.task.plugin, dataset.plugin, model.plugin} - {CORE}
+        if python:
+            told = self._pythons.ask(python, {name: imports(config) if name == model.plugin else () for name in names})
+            return dict(told.code), told.software
         plugins = [plugin for plugin in self.suite.manager.plugins if plugin.name in names]
         of_model = {model.plugin: imports(config)}
         found = {plugin.name: code_of(self.suite, plugin, of_model.get(plugin.name, ())) for plugin in plugins}
-        return {CORE: code.of_core(), **found}
+        return {CORE: code.of_core(), **found}, environment.software()
 
     def _order(
         self,
@@ -254,6 +264,7 @@ class Planner:
         weights: Mapping[str, str | None],
         identity: str,
         cost: bool,
+        python: str,
         folder: Path,
     ) -> Order:
         return Order(
@@ -268,6 +279,7 @@ class Planner:
             folder=str(folder),
             cost=cost,
             ranks=self.slot.ranks,
+            python=python,
             speed=self._inference(),
             protocol=SHORT if self.options.preset == QUICK and not self.options.only else FULL,
             keep=tuple(self.options.keep),

@@ -54,6 +54,7 @@ class WorkerProcess:
         stop: once set, waiting for the worker ends.
         module: what `python -m` runs.
         start_timeout: seconds until it must say that it is ready.
+        python: the interpreter that runs it; "" for this process's own.
 
     Attributes:
         place: `hardware` and `software` of where it runs, as records hold them.
@@ -63,7 +64,14 @@ class WorkerProcess:
         WorkerFailed: it did not start.
     """
 
-    def __init__(self, slot: Slot, stop: Stop, module: str = MODULE, start_timeout: float = START_TIMEOUT) -> None:
+    def __init__(
+        self,
+        slot: Slot,
+        stop: Stop,
+        module: str = MODULE,
+        start_timeout: float = START_TIMEOUT,
+        python: str = "",
+    ) -> None:
         self.kind = ""
         self._lines = Lines("ready", "note", "progress", "outcome")
         self._received: deque[Message] = deque()
@@ -73,7 +81,7 @@ class WorkerProcess:
         try:
             self._process = subprocess.Popen(
                 [
-                    sys.executable,
+                    python or sys.executable,
                     "-P",
                     "-m",
                     module,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vidsuite_core.results.store import KEPT, Attempt, Store
-from vidsuite_core.support import code, environment
+from vidsuite_core.support import code
 from vidsuite_core.support.ids import differences
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def reusable(store: Store, planned: Planned) -> tuple[Attempt | None, str]:
     good = [attempt for attempt in store.attempts(cell.plugin, cell.cell_id) if attempt.record.status == "ok"]
     if not good:
         return None, ""
-    software = environment.software()
+    software = planned.software
     for attempt in reversed(good):
         record = attempt.record
         whole = not attempt.faulty_files() and all(attempt.keeps(name) for name in planned.keep)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from vidsuite_core.runner.forecast import Forecast, History, forecast, longest_f
 from vidsuite_core.runner.recording import failed_record, make_record, record_or_fault
 from vidsuite_core.runner.reuse import reusable
 from vidsuite_core.runner.stop import Stop, Why
+from vidsuite_core.support import environment
 from vidsuite_core.support.files import why
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class Planned:
 
     `code` tells whose sources decide its scores, and `identity` names these and the software (see `support.code`);
     `warnings` are known before it runs, as random initial weights. `speed` is the protocol by which an attempt must
-    have measured what a prediction costs so as to be reused; "" for any, or none.
+    have measured what a prediction costs so as to be reused; "" for any, or none. `software` is that of the Python
+    that runs it.
     """
 
     cell: Cell
@@ -44,6 +46,7 @@ class Planned:
     warnings: Sequence[str] = ()
     keep: Sequence[str] = ()
     speed: str = ""
+    software: Mapping[str, str] = field(default_factory=lambda: environment.software())
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import resource
 import signal
 import time
 
@@ -58,6 +59,10 @@ class Tiny(BaseModel):
             time.sleep(600)
         if self.fault == "kill_rank_1" and os.environ.get("RANK") == "1":
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.fault == "allocate":
+            limit = int(os.environ["VIDSUITE_TOY_LIMIT"])
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+            self.kept = [torch.ones(2**28) for _ in range(64)]  # a GiB each
         if self.fault == "segfault":
             ctypes.string_at(0)
         if self.fault == "slow":
