@@ -29,7 +29,7 @@ def vidsuite_datasets():
             "synthetic:Synthetic",
             "generated",
             synthetic=True,
-            size=6_500_000,
+            size=14_500_000,
             shareable=True,
         ),
         dataset(
