@@ -199,6 +199,7 @@ class RayExecutor(ClusterExecutor):
         given = self.options
         settings: dict[str, Any] = {"address": given.address, "log_to_driver": False, "logging_level": "ERROR"}
         if given.address == "local":
+            os.environ.setdefault("RAY_worker_niceness", "0")  # by its own choice Ray's tasks give way to all others
             settings |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         settings["runtime_env"] = self._runtime()
         try:
