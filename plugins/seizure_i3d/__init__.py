@@ -71,6 +71,7 @@ def vidsuite_models():
         model(
             "motion_energy", "how much changes from frame to frame, logistic regression", "motion_energy.py", detector
         ),
+        model("motion_course", "the same in each third of a clip, in order", "motion_course.py", detector),
         model("blob_forest", "moments of what is warm, random forest", "blob_forest.py", ()),
         model("blob_forest_first", "the same of the first frame alone", "blob_forest_first.py", ()),
         model("i3d_finetuned", "I3D trained end to end", "i3d_finetuned.py", i3d + detector),

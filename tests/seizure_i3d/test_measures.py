@@ -16,6 +16,7 @@ from vidsuite_plugins.seizure_i3d.models.measures import (
     MeasureClassifier,
     blob_moments,
     first_moments,
+    motion_course,
     motion_energy,
 )
 
@@ -38,6 +39,16 @@ def test_energy_knows_how_much_moves_and_neither_order_nor_place():
     assert np.allclose(motion_energy(np.rot90(walk, axes=(1, 2))), motion_energy(walk))
     with pytest.raises(VidsuiteError, match="one frame"):
         motion_energy(walk[:1])
+
+
+def test_the_course_knows_the_order():
+    walk = scene([(3, 3)] * 4 + [(3, 5), (3, 7), (3, 9)])
+    still, lively = np.log(0.01), np.log(0.01 + 8 * 100 / 256)
+    assert np.allclose(motion_course(walk), [still, (still + lively) / 2, lively], atol=1e-5)
+    assert np.allclose(motion_course(walk[::-1]), motion_course(walk)[::-1], atol=1e-5)
+    assert motion_course(walk[:2]).shape == (3,)
+    with pytest.raises(VidsuiteError, match="one frame"):
+        motion_course(walk[:1])
 
 
 def test_moments_of_a_body_that_walks():
@@ -64,7 +75,7 @@ def test_a_clip_without_anything_warm_has_no_moments():
 
 
 def test_an_unknown_measure_or_kind_is_refused():
-    with pytest.raises(UsageError, match="energy, blob, first_blob"):
+    with pytest.raises(UsageError, match="energy, course, blob, first_blob"):
         Measure("speed")
     with pytest.raises(UsageError, match="forest"):
         MeasureClassifier("svm")  # type: ignore[arg-type]
