@@ -27,7 +27,7 @@ def test_list_has_a_heading() -> None:
         ("toy/tiny", ["recipe trains step by step (train_cfg)", "backends", "openvino cpu"]),
         ("openvino", ["kind back end", "here cpu"]),
         ("toy", ["datasets blobs", "models tiny", "benchmarks direction"]),
-        ("clip_classification", ["kind task", "label int"]),
+        ("clip_classification", ["kind task", "label int | None"]),
         ("i3d_lstm_fc", ["weights i3d_rgb_kinetics400, mask_rcnn_r101_fpn_coco"]),
     ],
 )
