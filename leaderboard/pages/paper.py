@@ -119,7 +119,7 @@ def _benchmark(site: Site, handle: BenchmarkHandle, entries: Sequence[Entry]) ->
     columns = list(dict.fromkeys(score for row in rows for score in row.scores if score != SPEED))
     return {
         "name": handle.key,
-        "page": page_name(handle.key),
+        "page": page_name(handle.key) if handle.key in site.board.by_benchmark else "",  # without entries, it has none
         "summary": handle.spec.summary,
         "note": printable(str(data.get("note") or "")),
         "pairs": pairs,

@@ -226,6 +226,7 @@ def test_no_cluster_at_an_address_is_said_with_the_remedy(monkeypatch: pytest.Mo
 
 
 def test_a_dry_run_starts_no_ray() -> None:
+    pytest.importorskip("ray")
     with pytest.raises(UsageError, match="say it for a dry run"):
         TinyRay(Resources("cpu", looking=True), Heard()).slots()
     assert TinyRay(Resources("cpu", options={"address": "local"}, looking=True), Heard()).slots() == [cpu_slot()]

@@ -89,7 +89,17 @@ def test_rows_differ_in_what_they_are_about_and_in_nothing_else(suite: vs.Suite,
             continue
         assert model.spec.config is not None
         config = cell_config(model.spec.config, preset, [chosen.cfg], {}, "fp32")
-        about = {"model", "tca_depth", "run", "auxiliary", "norm_cfg", "data_preprocessor", "precision"}
+        about = {
+            "model",
+            "tca_depth",
+            "run",
+            "auxiliary",
+            "norm_cfg",
+            "data_preprocessor",
+            "precision",
+            "pretrained",
+            "loss",
+        }
         recipes[name] = {field: value for field, value in config.items() if field not in about}
         assert config["run"] == (16 if "homogeneous" in name else "config://mixed")
     assert len(recipes) > 1

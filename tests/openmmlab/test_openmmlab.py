@@ -191,7 +191,7 @@ class TestInstall:
         assert "mmcv._ext" not in sys.modules
 
     def test_module_is_light(self) -> None:
-        heavy = "{'torch', 'cv2', 'av', 'numpy', 'mmcv', 'mmengine', 'mmdet'}"
+        heavy = "{'torch', 'cv2', 'av', 'mmcv', 'mmengine', 'mmdet'}"
         done = run_python(f"import sys, vidsuite_core.openmmlab; print(sorted({heavy} & set(sys.modules)))")
         assert done.stdout.strip() == "[]", done.stderr
 

@@ -32,7 +32,7 @@ _SCORELESS = (
     "engine/streaming.py", "engine/segmenter.py", "tasks/drawing.py",
 )  # fmt: skip
 """Parts of the core that no score depends on: what chooses, starts, keeps, counts and shows. New ones count."""
-_SCORING = ("support/cache.py",)
+_SCORING = ("support/cache.py", "results/scores.py")
 """Parts of these on which scores do depend."""
 _NO_CODE = {".pyc", ".pyo", ".md"}
 
