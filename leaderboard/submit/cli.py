@@ -107,12 +107,7 @@ def check(file: Path, as_json: bool, into: Path | None, known: tuple[Path, ...])
     from vidsuite_leaderboard.submit.packs import check as run
 
     report = run(load(), file, into, known=known or [path for path in (PUBLISHED,) if path.is_dir()])
-    if as_json:
-        answer({"accepted": report.accepted, **asdict(report)})
-    else:
-        for line in _lines(report):
-            click.echo(line)
-    return 0 if report.accepted else 1
+    return _told(report, as_json)
 
 
 @submit.command()
@@ -148,6 +143,11 @@ def score(file: Path, by: str, into: Path, labels: Path | None, as_json: bool, k
     if not 1 <= len(by) <= 80:
         raise UsageError("--by: a name has 1 to 80 characters")
     report = run(load(), file, into, by, labels, known or [path for path in (PUBLISHED,) if path.is_dir()])
+    return _told(report, as_json)
+
+
+def _told(report: Report, as_json: bool) -> int:
+    """Write the report, for a reader or as JSON; its exit code."""
     if as_json:
         answer({"accepted": report.accepted, **asdict(report)})
     else:
